@@ -1,0 +1,1 @@
+"""The agents: from a turn to an answer. They never hear of a platform."""

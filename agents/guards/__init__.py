@@ -1,0 +1,1 @@
+"""The guards: plain functions that look at a text before and after the answer is made."""

@@ -1,0 +1,1 @@
+"""The importers: one file per kind of export, behind one contract."""
