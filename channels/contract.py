@@ -295,6 +295,52 @@ class AccountConfig:
     display_name: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """Who sits in front of a browser. `set_cookie` (name, value) must go out with the response when given."""
+
+    sender: Sender
+    set_cookie: tuple[str, str] | None = None
+
+
+class Visitors(Protocol):
+    """Tells browsers apart. The web channel has no platform that does it for us."""
+
+    async def identify(self, request: web.Request) -> Visitor:
+        """Return who sends this request: a signed-in operator, a returning visitor or a new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a transcript as a page shows it. `id` grows; `key` is the outbound's key for ours."""
+
+    id: int
+    key: str
+    text: str
+    is_ours: bool
+    at: datetime
+    label: str = ""
+    state: str = ""
+    media: tuple[MediaFile, ...] = ()
+
+
+class Transcript(Protocol):
+    """What was said in one chat of an account, for channels that keep no history of their own."""
+
+    async def lines(self, sender: Sender, *, after: int = 0, limit: int = 100) -> list[Line]:
+        """Return the lines with an id above `after`, oldest first; the last `limit` when `after` is 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What the bot lends every adapter. `visitors` and `transcript` serve the web and the terminal alone."""
+
+    now: Callable[[], datetime]
+    media: MediaStore
+    visitors: Visitors | None = None
+    transcript: Transcript | None = None
+
+
 @runtime_checkable
 class Adapter(Protocol):
     """One account on one platform. Built lazily: the SDK is imported with the adapter's module."""

@@ -41,9 +41,7 @@ class Viewer:
 
 def owner_viewer(persona_id: str, person_id: str | None = None) -> Viewer:
     """Return the viewer who sees everything of one persona."""
-    return Viewer(
-        persona_id=persona_id, person_id=person_id, audiences=frozenset({PUBLIC, OWNER}), sees_all=True
-    )
+    return Viewer(persona_id=persona_id, person_id=person_id, audiences=frozenset({PUBLIC, OWNER}), sees_all=True)
 
 
 def public_viewer(persona_id: str) -> Viewer:
