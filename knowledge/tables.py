@@ -274,6 +274,7 @@ class Message(SQLModel, table=True):
     person_id: str
     direction: str
     turn_id: str | None = Field(default=None, index=True)
+    inbox_id: int | None = Field(default=None, sa_type=BigInteger, unique=True)
     platform_message_id: str | None = None
     text: str = _long()
     parts: list[Any] = _json(list)

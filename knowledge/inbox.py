@@ -1,0 +1,166 @@
+"""The inbox: every accepted event once, kept until the transaction that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from knowledge.database import Connection
+from knowledge.tables import Cursor, Inbox
+
+_inbox = Inbox.__table__  # type: ignore[attr-defined]
+_cursor = Cursor.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """One event to store. `state` is pending, skipped (not addressed to the persona) or kept (not understood)."""
+
+    event_id: str
+    conversation_key: str
+    kind: str
+    payload: str
+    raw: str
+    state: str = "pending"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """One stored event that nobody has dealt with yet. `payload` is the event as the bot wrote it."""
+
+    id: int
+    account_id: str
+    event_id: str
+    conversation_key: str
+    kind: str
+    payload: str
+    attempts: int
+    received_at: datetime
+
+
+def _upsert(c: Connection) -> type[sqlite.Insert] | type[postgresql.Insert]:
+    return postgresql.Insert if c.dialect.name == "postgresql" else sqlite.Insert
+
+
+def store(
+    c: Connection, account_id: str, events: Sequence[Arrived], *, at: datetime, cursor: tuple[str, str] | None = None
+) -> list[Arrived]:
+    """Store events and the place to go on from; return those that had not been stored before."""
+    fresh: list[Arrived] = []
+    for event in events:
+        statement = (
+            _upsert(c)(_inbox)
+            .values(
+                account_id=account_id,
+                event_id=event.event_id,
+                conversation_key=event.conversation_key,
+                kind=event.kind,
+                payload=event.payload,
+                raw=event.raw,
+                state=event.state,
+                attempts=0,
+                last_error="",
+                received_at=at,
+                done_at=None if event.state == "pending" else at,
+            )
+            .on_conflict_do_nothing()
+        )
+        if c.execute(statement).rowcount:
+            fresh.append(event)
+    if cursor is not None:
+        write_cursor(c, account_id, *cursor)
+    return fresh
+
+
+def write_cursor(c: Connection, account_id: str, name: str, value: str) -> None:
+    """Remember where to go on from."""
+    values = {"account_id": account_id, "name": name, "value": value}
+    statement = _upsert(c)(_cursor).values(**values)
+    c.execute(statement.on_conflict_do_update(index_elements=["account_id", "name"], set_={"value": value}))
+
+
+def read_cursor(c: Connection, account_id: str, name: str) -> str | None:
+    """Return where to go on from, None at the beginning."""
+    found = c.execute(select(_cursor.c.value).where(_cursor.c.account_id == account_id, _cursor.c.name == name))
+    value: str | None = found.scalar()
+    return value
+
+
+def waiting_keys(c: Connection) -> list[str]:
+    """Return the conversations in which something waits, the one that waits longest first."""
+    rows = c.execute(select(_inbox.c.conversation_key).where(_inbox.c.state == "pending").order_by(_inbox.c.id))
+    return list(dict.fromkeys(rows.scalars()))
+
+
+def waiting(c: Connection, conversation_key: str, *, limit: int = 200) -> list[Waiting]:
+    """Return what waits in one conversation, oldest first."""
+    columns = [_inbox.c[name] for name in Waiting.__dataclass_fields__]
+    rows = c.execute(
+        select(*columns)
+        .where(_inbox.c.state == "pending", _inbox.c.conversation_key == conversation_key)
+        .order_by(_inbox.c.id)
+        .limit(limit)
+    )
+    return [Waiting(**row._mapping) for row in rows]
+
+
+def claim(c: Connection, ids: Sequence[int]) -> None:
+    """Count one more try at these events, before it is made, so that one which kills the process is noticed."""
+    c.execute(update(_inbox).where(_inbox.c.id.in_(ids)).values(attempts=_inbox.c.attempts + 1))
+
+
+def note_failure(c: Connection, ids: Sequence[int], error: str) -> None:
+    """Keep the kind of the last failure, never its content."""
+    c.execute(update(_inbox).where(_inbox.c.id.in_(ids)).values(last_error=error[:200]))
+
+
+def finish(c: Connection, ids: Sequence[int], *, at: datetime, turn_id: str | None = None, state: str = "done") -> int:
+    """Mark events as dealt with; return how many were still waiting, so that a caller can tell a lost race."""
+    done = c.execute(
+        update(_inbox)
+        .where(_inbox.c.id.in_(ids), _inbox.c.state == "pending")
+        .values(state=state, turn_id=turn_id, done_at=at)
+    )
+    return done.rowcount
+
+
+def move(c: Connection, account_id: str, keys: dict[str, str]) -> None:
+    """Rename conversation keys of waiting events, after a chat got a new id."""
+    if not keys:
+        return
+    statement = (
+        update(_inbox)
+        .where(_inbox.c.account_id == account_id, _inbox.c.conversation_key == bindparam("old"))
+        .values(conversation_key=bindparam("new"))
+    )
+    c.execute(statement, [{"old": old, "new": new} for old, new in keys.items()])
+
+
+def forget_raw(c: Connection, *, before: datetime) -> int:
+    """Erase the words of events dealt with before a time; their ids stay, so that a repeat is still recognised."""
+    done = c.execute(
+        update(_inbox)
+        .where(_inbox.c.state.in_(("done", "skipped")), _inbox.c.done_at < before, _inbox.c.raw != "")
+        .values(raw="", payload="")
+    )
+    return done.rowcount
+
+
+__all__ = [
+    "Arrived",
+    "Waiting",
+    "claim",
+    "finish",
+    "forget_raw",
+    "move",
+    "note_failure",
+    "read_cursor",
+    "store",
+    "waiting",
+    "waiting_keys",
+    "write_cursor",
+]

@@ -1,0 +1,182 @@
+"""The outbox: every message that is to be sent, in the order of its conversation, until its end is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+
+from knowledge.database import Connection
+from knowledge.tables import MediaPlatformId, Message, Outbox
+
+_outbox = Outbox.__table__  # type: ignore[attr-defined]
+_message = Message.__table__  # type: ignore[attr-defined]
+_media = MediaPlatformId.__table__  # type: ignore[attr-defined]
+
+OPEN = ("pending", "sending")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """One message to send. `payload` is the outbound as the bot wrote it; `key` stays the same on every attempt."""
+
+    id: int
+    key: str
+    account_id: str
+    conversation_id: str
+    message_id: int | None
+    turn_id: str | None
+    payload: str
+    state: str
+    attempts: int
+    unknown_attempts: int
+    due_at: datetime
+
+
+def queue(
+    c: Connection,
+    *,
+    key: str,
+    account_id: str,
+    conversation_id: str,
+    message_id: int | None,
+    turn_id: str | None,
+    payload: str,
+    at: datetime,
+) -> Parcel:
+    """Put a message into the outbox, due at once."""
+    values: dict[str, Any] = {
+        "key": key,
+        "account_id": account_id,
+        "conversation_id": conversation_id,
+        "message_id": message_id,
+        "turn_id": turn_id,
+        "payload": payload,
+        "state": "pending",
+        "attempts": 0,
+        "unknown_attempts": 0,
+        "due_at": at,
+    }
+    added = c.execute(insert(_outbox).values(**values, created_at=at, receipt="", last_error=""))
+    assert added.inserted_primary_key is not None
+    return Parcel(id=added.inserted_primary_key[0], **values)
+
+
+def open_conversations(c: Connection) -> list[tuple[str, str]]:
+    """Return (account id, conversation id) of every conversation with something left to send."""
+    rows = c.execute(
+        select(_outbox.c.account_id, _outbox.c.conversation_id)
+        .where(_outbox.c.state.in_(OPEN))
+        .group_by(_outbox.c.account_id, _outbox.c.conversation_id)
+        .order_by(func.min(_outbox.c.id))
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def open_parcels(c: Connection, conversation_id: str, *, limit: int = 50) -> list[Parcel]:
+    """Return what is left to send in one conversation, oldest first."""
+    columns = [_outbox.c[name] for name in Parcel.__dataclass_fields__]
+    rows = c.execute(
+        select(*columns)
+        .where(_outbox.c.conversation_id == conversation_id, _outbox.c.state.in_(OPEN))
+        .order_by(_outbox.c.id)
+        .limit(limit)
+    )
+    return [Parcel(**row._mapping) for row in rows]
+
+
+def mark_sending(c: Connection, parcel_id: int, *, at: datetime) -> None:
+    """Say that an attempt begins. A process that dies from here on leaves a send of unknown outcome."""
+    c.execute(
+        update(_outbox)
+        .where(_outbox.c.id == parcel_id)
+        .values(state="sending", attempts=_outbox.c.attempts + 1, attempted_at=at)
+    )
+
+
+def mark_sent(
+    c: Connection,
+    parcel: Parcel,
+    *,
+    receipt: str,
+    platform_message_id: str | None,
+    media_ids: dict[str, str],
+    at: datetime,
+) -> None:
+    """Keep the platform's receipt with the outbox row and the message."""
+    c.execute(
+        update(_outbox)
+        .where(_outbox.c.id == parcel.id)
+        .values(state="sent", sent_at=at, receipt=receipt, last_error="", payload="")
+    )
+    if parcel.message_id is not None:
+        c.execute(
+            update(_message)
+            .where(_message.c.id == parcel.message_id)
+            .values(state="sent", platform_message_id=platform_message_id)
+        )
+    for sha256, platform_id in media_ids.items():
+        known = c.execute(
+            update(_media)
+            .where(_media.c.account_id == parcel.account_id, _media.c.sha256 == sha256)
+            .values(platform_id=platform_id)
+        )
+        if not known.rowcount:
+            c.execute(insert(_media).values(account_id=parcel.account_id, sha256=sha256, platform_id=platform_id))
+
+
+def postpone(
+    c: Connection, parcel_id: int, *, due_at: datetime, error: str, is_unknown: bool = False, is_attempt: bool = True
+) -> None:
+    """Try again at `due_at`. `is_unknown` counts a send whose outcome nobody knows; a limited one is no attempt."""
+    values: dict[str, object] = {"state": "pending", "due_at": due_at, "last_error": error[:200]}
+    if is_unknown:
+        values["unknown_attempts"] = _outbox.c.unknown_attempts + 1
+    if not is_attempt:
+        values["attempts"] = _outbox.c.attempts - 1
+    c.execute(update(_outbox).where(_outbox.c.id == parcel_id).values(**values))
+
+
+def end(c: Connection, parcel: Parcel, *, state: str, error: str) -> None:
+    """Close a message that will not be tried again: dead, unknown or cancelled."""
+    c.execute(update(_outbox).where(_outbox.c.id == parcel.id).values(state=state, last_error=error[:200]))
+    if parcel.message_id is not None:
+        message_state = {"dead": "failed", "cancelled": "failed"}.get(state, state)
+        c.execute(update(_message).where(_message.c.id == parcel.message_id).values(state=message_state))
+
+
+def cancel_conversation(c: Connection, conversation_id: str, *, error: str) -> int:
+    """Cancel everything left in a conversation whose other side cannot be reached any more."""
+    ids = list(
+        c.execute(
+            select(_outbox.c.message_id).where(_outbox.c.conversation_id == conversation_id, _outbox.c.state.in_(OPEN))
+        ).scalars()
+    )
+    c.execute(
+        update(_outbox)
+        .where(_outbox.c.conversation_id == conversation_id, _outbox.c.state.in_(OPEN))
+        .values(state="cancelled", last_error=error[:200])
+    )
+    c.execute(update(_message).where(_message.c.id.in_([i for i in ids if i is not None])).values(state="failed"))
+    return len(ids)
+
+
+def set_payload(c: Connection, parcel_id: int, payload: str) -> None:
+    """Replace what is to be sent, e.g. after the chat got a new id."""
+    c.execute(update(_outbox).where(_outbox.c.id == parcel_id).values(payload=payload))
+
+
+def counts(c: Connection) -> dict[str, int]:
+    """Return how many messages are in each state."""
+    rows = c.execute(select(_outbox.c.state, func.count()).group_by(_outbox.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def platform_media_id(c: Connection, account_id: str, sha256: str) -> str | None:
+    """Return the id under which this account can send the same media again."""
+    found: str | None = c.execute(
+        select(_media.c.platform_id).where(_media.c.account_id == account_id, _media.c.sha256 == sha256)
+    ).scalar()
+    return found
