@@ -6,6 +6,7 @@ KnowledgeError
 ├── Conflict           a name, slug or key is taken
 ├── StoreUnavailable   the database could not read or write; nothing was changed
 ├── StoreLocked        another process uses this data folder
+├── SecretUnreadable   a stored secret cannot be opened with the key that is there
 └── ArchiveInvalid     an import cannot be read; `next_step` says what the person can do
 """
 
@@ -46,3 +47,7 @@ class ArchiveInvalid(KnowledgeError):
     def __init__(self, message: str, *, next_step: str = "") -> None:
         super().__init__(message)
         self.next_step = next_step
+
+
+class SecretUnreadable(KnowledgeError):
+    """A stored secret cannot be opened: its key is missing or another one, or the row was changed."""

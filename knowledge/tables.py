@@ -222,6 +222,17 @@ class OperatorSession(SQLModel, table=True):
     expires_at: datetime = _when()
 
 
+class SignInFailure(SQLModel, table=True):
+    """A wrong password, kept as hashes for as long as it counts against the next try."""
+
+    __tablename__ = "sign_in_failure"
+
+    id: int | None = _serial()
+    name_hash: str = Field(index=True)
+    address_hash: str = Field(index=True)
+    failed_at: datetime = _when()
+
+
 class Incident(SQLModel, table=True):
     """Something the operators should look at: a dead letter, a crisis, a poisoned message, a broken account."""
 
@@ -374,6 +385,15 @@ class MediaBlob(SQLModel, table=True):
     created_at: datetime = _when()
 
 
+class MediaUse(SQLModel, table=True):
+    """Which personas a file belongs to; a file that nobody uses any more is removed."""
+
+    __tablename__ = "media_use"
+
+    persona_id: str = Field(foreign_key="persona.id", primary_key=True)
+    sha256: str = Field(foreign_key="media.sha256", primary_key=True, index=True)
+
+
 class MediaPlatformId(SQLModel, table=True):
     """The platform id under which an account can send the same media again."""
 
@@ -477,6 +497,21 @@ class Memory(SQLModel, table=True):
     mentions: list[str] = _json(list)
     edited_by: str | None = None
     deleted_at: datetime | None = _when(optional=True)
+
+
+class MemoryRevision(SQLModel, table=True):
+    """What a memory was before somebody edited it."""
+
+    __tablename__ = "memory_revision"
+
+    id: int | None = _serial()
+    memory_id: int = Field(foreign_key="memory.id", index=True, sa_type=BigInteger)
+    persona_id: str = Field(index=True)
+    text: str = _long()
+    audience: str = "owner"
+    happened_at: datetime | None = _when(optional=True)
+    replaced_by: str = ""
+    replaced_at: datetime = _when()
 
 
 class MemoryVector(SQLModel, table=True):
