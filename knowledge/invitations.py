@@ -142,9 +142,7 @@ def _let_in(c: Connection, guest: Identity, found: Invitation) -> None:
 
 def _standing(c: Connection, guest: Identity, found: Invitation) -> Accepted:
     human = person(c, guest.person_id)
-    return Accepted(
-        person_id=human.id, circle=OWNER if human.is_owner else found.circle, is_owner=human.is_owner
-    )
+    return Accepted(person_id=human.id, circle=OWNER if human.is_owner else found.circle, is_owner=human.is_owner)
 
 
 def _by_token(c: Connection, token: str) -> Invitation:

@@ -32,8 +32,8 @@ _memory = table(Memory)
 def attach_identity(c: Connection, identity_id: str, person_id: str) -> Person:
     """Say that an identity is this person's, and return the person.
 
-    Its conversations, messages, turns and memories move along, as does what only that person may see. When the
-    person it was known as has no other identity left, everything of them joins and they disappear; the owner never does.
+    Its conversations, messages, turns and memories move along, as does what only that person may see. When whom it
+    was known as has no other identity left, everything of them joins and they disappear; the owner never does.
 
     Raises:
         NotFound: when there is no such identity or person, or they belong to different personas.
@@ -77,9 +77,7 @@ def _move_conversations(c: Connection, old: str, new: str, which: ColumnElement[
         for model in (Message, Turn):
             found = table(model)
             c.execute(
-                update(found)
-                .where(found.c.conversation_id.in_(part), found.c.person_id == old)
-                .values(person_id=new)
+                update(found).where(found.c.conversation_id.in_(part), found.c.person_id == old).values(person_id=new)
             )
         _move_memories(c, old, new, _memory.c.conversation_id.in_(part))
 

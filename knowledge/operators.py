@@ -111,9 +111,7 @@ def set_password(c: Connection, operator_id: str, password_hash: str) -> None:
     c.execute(delete(_session).where(_session.c.operator_id == operator_id))
 
 
-def open_session(
-    c: Connection, operator_id: str, *, at: datetime, lasts_days: int = 30
-) -> tuple[OperatorSession, str]:
+def open_session(c: Connection, operator_id: str, *, at: datetime, lasts_days: int = 30) -> tuple[OperatorSession, str]:
     """Sign an operator in; return the session and its token, which goes into the cookie and is kept nowhere."""
     token = secrets.token_urlsafe(32)
     made = OperatorSession(

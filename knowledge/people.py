@@ -296,9 +296,7 @@ def _meet(
     account = c.execute(select(found.c.persona_id, found.c.channel).where(found.c.id == account_id)).first()
     if account is None:
         raise NotFound("There is no such account.")
-    human = insert(
-        c, Person(persona_id=account.persona_id, name=name or username, language=language, created_at=at)
-    )
+    human = insert(c, Person(persona_id=account.persona_id, name=name or username, language=language, created_at=at))
     new = insert(
         c,
         Identity(

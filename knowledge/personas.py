@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, or_, select, up
 from knowledge.errors import Conflict, NotFound
 from knowledge.names import fold, slug_of
 from knowledge.rows import affected, all_of, first_of, insert, insert_many, table
-from knowledge.tables import Account, Circle, CircleMember, Persona, Person, metadata, new_id
+from knowledge.tables import Account, Circle, CircleMember, Person, Persona, metadata, new_id
 
 KINDS = ("brand", "self", "memorial", "fictional")
 STATES = ("draft", "live", "paused", "retired")
@@ -61,9 +61,7 @@ def create_persona(
     insert_many(c, Circle, [circle.model_dump() for circle in circles])
     insert(c, CircleMember(circle_id=circles[0].id, person_id=owner.id))
     for channel, path in _paths(found.slug).items():
-        insert(
-            c, Account(persona_id=found.id, channel=channel, name=found.name, webhook_path=path, created_at=at)
-        )
+        insert(c, Account(persona_id=found.id, channel=channel, name=found.name, webhook_path=path, created_at=at))
     return found
 
 
@@ -132,7 +130,7 @@ def update_persona(c: Connection, persona_id: str, *, at: datetime, **fields: An
 def remove_persona(c: Connection, persona_id: str) -> dict[str, int]:
     """Delete a persona and everything of it; return how many rows went from each table.
 
-    Files are content-addressed and may be shared: `media.sweep` removes those that nobody uses any more.
+    Files are content-addressed and may be shared: `media.forget_unused` says which ones nobody uses any more.
 
     Raises:
         NotFound: when there is none with this id.

@@ -26,7 +26,7 @@ _NEXT_STEP = "put the file back from your backup, or enter the account's credent
 
 
 class SecretBox:
-    """Seals and opens secrets with the key in `key_file`, which the first sealing makes, readable by its owner alone."""
+    """Seals and opens secrets with the key in `key_file`, which the first sealing makes (0600)."""
 
     def __init__(self, key_file: Path) -> None:
         self._file = key_file
@@ -51,7 +51,7 @@ class SecretBox:
         """Return what was sealed for this row.
 
         Raises:
-            SecretUnreadable: when the key is missing or another one, or the secret was changed or belongs to another row.
+            SecretUnreadable: when the key is missing or another one, or the secret was changed or is another row's.
         """
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
