@@ -515,7 +515,10 @@ class MemoryRevision(SQLModel, table=True):
 
 
 class MemoryVector(SQLModel, table=True):
-    """The embedding of one memory: int8 values and their scale, with the model and dimensions that made it."""
+    """The embedding of one memory: int8 values and their scale, with the model and dimensions that made it.
+
+    `digest` is the checksum of the words that were embedded: a vector of older words is not used.
+    """
 
     __tablename__ = "memory_vector"
 
@@ -524,6 +527,7 @@ class MemoryVector(SQLModel, table=True):
     model: str
     dimensions: int
     scale: float
+    digest: int = Field(default=0, sa_type=BigInteger)
     vector: bytes = Field(sa_type=LargeBinary)
 
 
