@@ -34,7 +34,7 @@ def compose(parts: Sequence[Part], limits: Limits, *, platform: str) -> list[tup
 
 def render(markdown: str, platform: str) -> str:
     """Return `markdown` in the markup of `platform`; plain text for one that has none or is not known."""
-    return write(parse(markdown), platform) if has_markup(markdown) else markdown.strip()
+    return (write(parse(markdown), platform) if has_markup(markdown) else markdown).strip()
 
 
 _NEAREST: dict[str, tuple[str, ...]] = {

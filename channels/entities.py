@@ -32,7 +32,12 @@ class Formatted:
 
 def telegram(markdown: str) -> Formatted:
     """Return `markdown` as plain text and entities, with no whitespace at either end."""
-    return format_blocks(parse(markdown)) if has_markup(markdown) else Formatted(markdown.strip())
+    if not has_markup(markdown):
+        return Formatted(markdown.strip())
+    found = format_blocks(parse(markdown))
+    indent = len(found.text) - len(found.text.lstrip())
+    text = found.text.strip()
+    return Formatted(text, tuple(_moved(found.entities, -indent, measure(text, "utf16"))))
 
 
 def format_blocks(blocks: Iterable[Block]) -> Formatted:
@@ -48,8 +53,7 @@ def format_blocks(blocks: Iterable[Block]) -> Formatted:
             text = _add_runs(text, block, entities)
         if is_quote and text[start:].strip():
             entities.append(Entity("blockquote", measure(text[:start], "utf16"), measure(text[start:], "utf16")))
-    stripped = text.rstrip()
-    return Formatted(stripped, tuple(_clipped(entities, measure(stripped, "utf16"))))
+    return Formatted(text, tuple(entities))
 
 
 _ENTITIES: Mapping[Style, str] = {"bold": "bold", "italic": "italic", "strike": "strikethrough", "code": "code"}
@@ -71,8 +75,8 @@ def _add_runs(text: str, block: Block, entities: list[Entity]) -> str:
     return text + (RULE if block.kind == "rule" else "")
 
 
-def _clipped(entities: Iterable[Entity], end: int) -> Iterable[Entity]:
+def _moved(entities: Iterable[Entity], by: int, end: int) -> Iterable[Entity]:
     for entity in entities:
-        length = min(entity.length, end - entity.offset)
-        if length > 0:
-            yield replace(entity, length=length)
+        first, last = max(0, entity.offset + by), min(end, entity.offset + by + entity.length)
+        if first < last:
+            yield replace(entity, offset=first, length=last - first)
