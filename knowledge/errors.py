@@ -7,6 +7,7 @@ KnowledgeError
 ├── StoreUnavailable   the database could not read or write; nothing was changed
 ├── StoreLocked        another process uses this data folder
 ├── SecretUnreadable   a stored secret cannot be opened with the key that is there
+├── SchemaTooNew       a newer version has used this database
 └── ArchiveInvalid     an import cannot be read; `next_step` says what the person can do
 """
 
@@ -51,3 +52,7 @@ class ArchiveInvalid(KnowledgeError):
 
 class SecretUnreadable(KnowledgeError):
     """A stored secret cannot be opened: its key is missing or another one, or the row was changed."""
+
+
+class SchemaTooNew(KnowledgeError):
+    """A newer version of Memoras has used this database; this one does not know its form."""

@@ -25,18 +25,20 @@ def report(
     turn_id: str | None = None,
 ) -> Incident:
     """Keep something for the operators. What is open already, about the same thing, is returned and not repeated."""
-    about = {
-        "persona_id": persona_id,
-        "account_id": account_id,
-        "conversation_id": conversation_id,
-        "turn_id": turn_id,
-        "kind": kind,
-        "summary": summary,
-    }
+    made = Incident(
+        persona_id=persona_id,
+        account_id=account_id,
+        conversation_id=conversation_id,
+        turn_id=turn_id,
+        kind=kind,
+        summary=summary,
+        created_at=at,
+    )
+    about = ("persona_id", "account_id", "conversation_id", "turn_id", "kind", "summary")
     # `is_not_distinct_from` also finds the columns that are null.
-    same = [_incident.c[name].is_not_distinct_from(value) for name, value in about.items()]
+    same = [_incident.c[name].is_not_distinct_from(getattr(made, name)) for name in about]
     known = first_of(c, Incident, select(_incident).where(_incident.c.resolved_at.is_(None), *same))
-    return known or insert(c, Incident(**about, created_at=at))
+    return known or insert(c, made)
 
 
 def open_incidents(c: Connection, persona_id: str | None = None) -> list[Incident]:

@@ -93,24 +93,26 @@ def _move_memories(c: Connection, old: str, new: str, which: ColumnElement[bool]
 
 def _merge(c: Connection, old: Person, new: Person) -> None:
     """Give everything that is left of one person to another, and let the first one go."""
-    for model in (Message, Turn):
-        found = table(model)
-        mine = (found.c.persona_id == old.persona_id, found.c.person_id == old.id)
-        c.execute(update(found).where(*mine).values(person_id=new.id))
+    for said in (table(Message), table(Turn)):
+        mine = (said.c.persona_id == old.persona_id, said.c.person_id == old.id)
+        c.execute(update(said).where(*mine).values(person_id=new.id))
     _move_memories(c, old.id, new.id, _memory.c.persona_id == old.persona_id)
-    for model in (FootprintRecord, Source, Profile):
-        found = table(model)
-        mine = (found.c.persona_id == old.persona_id, found.c.audience == person_audience(old.id))
-        c.execute(update(found).where(*mine).values(audience=person_audience(new.id)))
+    for shown in (table(FootprintRecord), table(Source), table(Profile)):
+        mine = (shown.c.persona_id == old.persona_id, shown.c.audience == person_audience(old.id))
+        c.execute(update(shown).where(*mine).values(audience=person_audience(new.id)))
     invited = table(Invitation)
     c.execute(update(invited).where(invited.c.person_id == old.id).values(person_id=new.id))
-    member = table(CircleMember)
-    mine = select(table(Circle).c.id).join(member, member.c.circle_id == table(Circle).c.id)
-    shared = mine.where(member.c.person_id == old.id, table(Circle).c.name != OWNER)
-    joined = [{"circle_id": circle_id, "person_id": new.id} for circle_id in c.execute(shared).scalars()]
-    insert_new(c, CircleMember, joined, "circle_id", "person_id")
-    c.execute(delete(member).where(member.c.person_id == old.id))
+    _share_circles(c, old.id, new.id)
     names = [name for name in (*new.aliases, old.name, *old.aliases) if name and name != new.name]
     values = {"aliases": list(dict.fromkeys(names)), "language": new.language or old.language}
     c.execute(update(_person).where(_person.c.id == new.id).values(values))
     c.execute(delete(_person).where(_person.c.id == old.id))
+
+
+def _share_circles(c: Connection, old: str, new: str) -> None:
+    circle, member = table(Circle), table(CircleMember)
+    theirs = select(circle.c.id).join(member, member.c.circle_id == circle.c.id)
+    shared = theirs.where(member.c.person_id == old, circle.c.name != OWNER)
+    joined = [{"circle_id": circle_id, "person_id": new} for circle_id in c.execute(shared).scalars()]
+    insert_new(c, CircleMember, joined, "circle_id", "person_id")
+    c.execute(delete(member).where(member.c.person_id == old))
