@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 
 from knowledge.database import Connection
-from knowledge.tables import MediaPlatformId, Message, Outbox
+from knowledge.media import note_platform_id
+from knowledge.tables import Message, Outbox
 
 _outbox = Outbox.__table__  # type: ignore[attr-defined]
 _message = Message.__table__  # type: ignore[attr-defined]
-_media = MediaPlatformId.__table__  # type: ignore[attr-defined]
 
 OPEN = ("pending", "sending")
 
@@ -118,13 +118,7 @@ def mark_sent(
             .values(state="sent", platform_message_id=platform_message_id)
         )
     for sha256, platform_id in media_ids.items():
-        known = c.execute(
-            update(_media)
-            .where(_media.c.account_id == parcel.account_id, _media.c.sha256 == sha256)
-            .values(platform_id=platform_id)
-        )
-        if not known.rowcount:
-            c.execute(insert(_media).values(account_id=parcel.account_id, sha256=sha256, platform_id=platform_id))
+        note_platform_id(c, parcel.account_id, sha256, platform_id)
 
 
 def postpone(
@@ -172,11 +166,3 @@ def counts(c: Connection) -> dict[str, int]:
     """Return how many messages are in each state."""
     rows = c.execute(select(_outbox.c.state, func.count()).group_by(_outbox.c.state))
     return {row[0]: row[1] for row in rows}
-
-
-def platform_media_id(c: Connection, account_id: str, sha256: str) -> str | None:
-    """Return the id under which this account can send the same media again."""
-    found: str | None = c.execute(
-        select(_media.c.platform_id).where(_media.c.account_id == account_id, _media.c.sha256 == sha256)
-    ).scalar()
-    return found

@@ -95,6 +95,15 @@ def identity(c: Connection, identity_id: str) -> Identity:
     return found
 
 
+def person_id_of(c: Connection, account_id: str, platform_user_id: str) -> str | None:
+    """Return the person behind a platform's user id, None for somebody who has never written."""
+    query = select(_identity.c.person_id).where(
+        _identity.c.account_id == account_id, _identity.c.platform_user_id == platform_user_id
+    )
+    found: str | None = c.execute(query).scalar()
+    return found
+
+
 def identities_of(c: Connection, person_id: str) -> list[Identity]:
     """Return the channels on which a person is known, in the order they were met."""
     return all_of(
