@@ -1,19 +1,93 @@
-"""Profiles: versions of who a persona is, each for an audience."""
+"""Profiles: versions of who a persona is, each made of what its audience may see."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
 from knowledge.errors import Forbidden, NotFound
+from knowledge.personas import persona
+from knowledge.portrait import Own, Portrait, portrait_of
 from knowledge.rows import all_of, first_of, insert, table
-from knowledge.tables import Profile
-from knowledge.viewer import OWNER, PUBLIC, Viewer, visible
+from knowledge.style import Sentence, Traits, card_of, traits_of
+from knowledge.tables import Memory, Profile
+from knowledge.viewer import OWNER, PUBLIC, Viewer, owner_viewer, visible
+
+COMPUTED = "computed"
 
 _profile = table(Profile)
+_memory = table(Memory)
+_FEWEST_MESSAGES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileDraft:
+    """A profile that was computed and not kept yet."""
+
+    persona_id: str
+    audience: str
+    portrait: Portrait
+    style: dict[str, Any]
+
+
+def compute_profile(c: Connection, persona_id: str, *, at: datetime) -> list[Profile]:
+    """Compute the profile of every audience from the persona's own words, and keep those that changed.
+
+    A large persona takes seconds: where others wait for the writer, call `draft_profiles` in a read and `keep_drafts`
+    in a write.
+
+    Raises:
+        NotFound: when there is no such persona.
+    """
+    return keep_drafts(c, draft_profiles(c, persona_id), at=at)
+
+
+def draft_profiles(c: Connection, persona_id: str) -> list[ProfileDraft]:
+    """Return the profiles as they would be computed now: one for the public, one for the owner, one for each circle
+    whose members may see more than the public. Each is made of nothing but what its audience may see.
+
+    Raises:
+        NotFound: when there is no such persona.
+    """
+    timezone = persona(c, persona_id).timezone
+    words = _own_words(c, persona_id)
+    kept = select(_profile.c.audience).where(_profile.c.persona_id == persona_id, _profile.c.is_current)
+    audiences = {PUBLIC, OWNER, *c.execute(kept).scalars(), *(each.audience for each in words)}
+    drafts = []
+    for audience in sorted(audience for audience in audiences if not audience.startswith("person:")):
+        seen = [each for each in words if audience == OWNER or each.audience in (PUBLIC, audience)]
+        said = [each.traits for each in seen if each.is_message]
+        style = card_of(said if len(said) >= _FEWEST_MESSAGES else [each.traits for each in seen], timezone=timezone)
+        portrait = portrait_of(each.own for each in seen)
+        drafts.append(ProfileDraft(persona_id=persona_id, audience=audience, portrait=portrait, style=style))
+    return drafts
+
+
+def keep_drafts(c: Connection, drafts: Iterable[ProfileDraft], *, at: datetime) -> list[Profile]:
+    """Keep the drafts that say something new and return them. Texts that a human or a model wrote stay; only what was
+    computed is computed again."""
+    kept = []
+    for draft in drafts:
+        mine = (_profile.c.persona_id == draft.persona_id, _profile.c.audience == draft.audience)
+        before = first_of(c, Profile, select(_profile).where(*mine, _profile.c.is_current))
+        texts: dict[str, Any] = {
+            "biography": draft.portrait.biography,
+            "description": draft.portrait.description,
+            "cited": list(draft.portrait.cited),
+            "made_by": COMPUTED,
+        }
+        if before is not None and before.made_by != COMPUTED and (before.biography or before.description):
+            texts = {name: getattr(before, name) for name in texts}
+        if before is None and not draft.style["messages"]:
+            continue
+        new = {**texts, "style": draft.style}
+        if before is None or any(getattr(before, name) != value for name, value in new.items()):
+            kept.append(save_profile(c, persona_id=draft.persona_id, audience=draft.audience, **new, at=at))
+    return kept
 
 
 def save_profile(
@@ -91,3 +165,31 @@ def _closeness(profile: Profile) -> tuple[int, int, str]:
     """Return how much a profile was made for somebody in particular, and from how much."""
     kind = {PUBLIC: 0, OWNER: 3}.get(profile.audience, 2 if profile.audience.startswith("person:") else 1)
     return kind, len(profile.cited), profile.audience
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnWords:
+    audience: str
+    is_message: bool
+    own: Own
+    traits: Traits
+
+
+def _own_words(c: Connection, persona_id: str) -> list[_OwnWords]:
+    """Return what the persona itself said or wrote; not what it answered as a machine."""
+    columns = ("id", "kind", "audience", "text", "language", "session", "happened_at", "importance")
+    mine = (
+        select(*(_memory.c[name] for name in columns))
+        # The owner's profile is made of everything, and each other one of the part that its audience may see.
+        .where(visible(owner_viewer(persona_id), _memory.c.persona_id, _memory.c.audience))
+        .where(_memory.c.is_own, _memory.c.kind != "replied", _memory.c.deleted_at.is_(None), _memory.c.text != "")
+    )
+    return [
+        _OwnWords(
+            audience=row.audience,
+            is_message=row.kind == "said",
+            own=Own(row.id, row.text, row.language, row.importance, row.happened_at),
+            traits=traits_of(Sentence(row.text, row.happened_at, row.language, row.session)),
+        )
+        for row in c.execute(mine.order_by(_memory.c.id))
+    ]

@@ -92,7 +92,7 @@ def _run(connection: Connection) -> None:
 
 
 def _engine(path: Path) -> Any:
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:

@@ -489,6 +489,7 @@ def upgrade() -> None:
         sa.Column("turn_id", sa.String(), nullable=True),
         sa.Column("inbox_id", sa.BigInteger(), nullable=True),
         sa.Column("platform_message_id", sa.String(), nullable=True),
+        sa.Column("key", sa.String(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("parts", sa.JSON(), nullable=False),
         sa.Column("quote", sa.JSON(), nullable=True),
