@@ -304,6 +304,7 @@ class Dispatcher:
                     c,
                     conversation,
                     turn_id=turn.id,
+                    key=key,
                     text=words.plain(piece),
                     parts=words.as_json(piece),
                     label=outbound.label,

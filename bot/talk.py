@@ -9,7 +9,7 @@ from aiohttp import web
 from admin.ports import TalkLine, TalkView
 from bot import words
 from channels.contract import Line, Media, Sender, Visitors
-from channels.rendering import to_html
+from channels.web import line_html
 from knowledge import accounts, conversations, people, personas
 from knowledge.clock import Clock
 from knowledge.database import Connection, Database
@@ -63,9 +63,7 @@ class Owners:
             account = _account(c, persona, channel) if persona else None
             if persona is None or account is None:
                 return False
-            identified = people.identify(
-                c, account_id=account.id, platform_user_id=sender.id, name=sender.name, at=at
-            )
+            identified = people.identify(c, account_id=account.id, platform_user_id=sender.id, name=sender.name, at=at)
             owner = people.owner_person(c, persona.id)
             if identified.person.id != owner.id:
                 attach_identity(c, identified.identity.id, owner.id)
@@ -122,7 +120,7 @@ def _line(message: Message) -> Line:
     parts = words.from_json(message.parts)
     return Line(
         id=message.id,
-        key=str(message.id),
+        key=message.key,
         text=message.text,
         is_ours=message.direction == "out",
         at=message.sent_at,
@@ -134,5 +132,11 @@ def _line(message: Message) -> Line:
 
 def _talk_line(line: Line) -> TalkLine:
     return TalkLine(
-        id=line.id, html=to_html(line.text), is_ours=line.is_ours, at=line.at, label=line.label, state=line.state
+        id=line.id,
+        key=line.key,
+        html=line_html(line),
+        is_ours=line.is_ours,
+        at=line.at,
+        label=line.label,
+        state=line.state,
     )

@@ -94,6 +94,7 @@ def row(inbox_id: int, inbound: Inbound) -> dict[str, Any]:
     return {
         "inbox_id": inbox_id,
         "platform_message_id": inbound.message_id,
+        "key": inbound.event_id,
         "text": plain(inbound.parts),
         "parts": as_json(inbound.parts),
         "quote": asdict(inbound.quote) if inbound.quote else None,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from knowledge.database import Connection
@@ -96,6 +96,11 @@ def waiting_keys(c: Connection) -> list[str]:
     return list(dict.fromkeys(rows.scalars()))
 
 
+def count_waiting(c: Connection) -> int:
+    """Return how many events nobody has dealt with yet."""
+    return c.execute(select(func.count()).select_from(_inbox).where(_inbox.c.state == "pending")).scalar_one()
+
+
 def waiting(c: Connection, conversation_key: str, *, limit: int = 200) -> list[Waiting]:
     """Return what waits in one conversation, oldest first."""
     columns = [_inbox.c[name] for name in Waiting.__dataclass_fields__]
@@ -154,6 +159,7 @@ __all__ = [
     "Arrived",
     "Waiting",
     "claim",
+    "count_waiting",
     "finish",
     "forget_raw",
     "move",

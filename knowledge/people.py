@@ -28,6 +28,7 @@ __all__ = [
     "identity",
     "owner_person",
     "person",
+    "person_id_of",
     "persons",
     "rename",
     "set_circles",
@@ -109,6 +110,12 @@ def identities_of(c: Connection, person_id: str) -> list[Identity]:
     return all_of(
         c, Identity, select(_identity).where(_identity.c.person_id == person_id).order_by(_identity.c.created_at)
     )
+
+
+def person_id_of(c: Connection, account_id: str, platform_user_id: str) -> str | None:
+    """Return who stands behind a platform's user id, None when the account has never heard of them."""
+    key = (_identity.c.account_id == account_id, _identity.c.platform_user_id == platform_user_id)
+    return c.execute(select(_identity.c.person_id).where(*key)).scalar()
 
 
 def viewer_of(c: Connection, persona_id: str, person_id: str) -> Viewer:

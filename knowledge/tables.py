@@ -287,6 +287,7 @@ class Message(SQLModel, table=True):
     turn_id: str | None = Field(default=None, index=True)
     inbox_id: int | None = Field(default=None, sa_type=BigInteger, unique=True)
     platform_message_id: str | None = None
+    key: str = ""
     text: str = _long()
     parts: list[Any] = _json(list)
     quote: dict[str, Any] | None = Field(default=None, sa_type=JSON)
@@ -462,6 +463,8 @@ class Memory(SQLModel, table=True):
         Unique("persona_id", "natural_key"),
         Index("ix_memory_persona_audience", "persona_id", "audience"),
         Index("ix_memory_session", "persona_id", "session", "place"),
+        # What was deleted leaves its number behind: traces, profiles and indexes still hold it.
+        {"sqlite_autoincrement": True},
     )
 
     id: int | None = _serial()
@@ -535,6 +538,7 @@ class MemoryFeed(SQLModel, table=True):
     """What the derived indexes still have to learn, written in the transaction that changed the memory."""
 
     __tablename__ = "memory_feed"
+    __table_args__ = {"sqlite_autoincrement": True}
 
     id: int | None = _serial()
     memory_id: int = Field(sa_type=BigInteger)
