@@ -10,7 +10,17 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 
 from knowledge.errors import Conflict, NotFound
-from knowledge.people import attach_identity, circles, circles_of, identity, owner_person, person, rename, set_circles
+from knowledge.people import (
+    attach_identity,
+    circles,
+    circles_of,
+    identity,
+    owner_person,
+    person,
+    rename,
+    set_circles,
+    set_room,
+)
 from knowledge.rows import affected, all_of, first_of, insert, table
 from knowledge.tables import Identity, Invitation
 from knowledge.viewer import OWNER
@@ -93,18 +103,33 @@ def accept(c: Connection, token: str, *, identity_id: str, at: datetime) -> Acce
     """
     guest = identity(c, identity_id)
     found = _by_token(c, token)
-    if found.persona_id != guest.persona_id:
-        raise NotFound("This invitation is for somebody else's Memora. Open it where it was made for.")
+    _check_persona(guest, found)
     if found.used_at is not None and found.used_by == identity_id:
         return _standing(c, guest, found)
     look_up(c, token, at=at)
     if person(c, guest.person_id).is_owner:
         return Accepted(person_id=guest.person_id, circle=OWNER, is_owner=True)
-    free = (_invitation.c.id == found.id, _invitation.c.used_at.is_(None), _invitation.c.revoked_at.is_(None))
-    if not affected(c.execute(update(_invitation).where(*free).values(used_at=at, used_by=identity_id))):
-        raise NotFound("This invitation has been used already. Ask for a new one.")
+    _use(c, found, guest, at=at)
     _let_in(c, guest, found)
     return _standing(c, identity(c, identity_id), found)
+
+
+def accept_for_room(c: Connection, token: str, *, identity_id: str, chat_id: str, at: datetime) -> str:
+    """Use an invitation for the group chat in which an identity shows it; return the circle the group may now hear.
+
+    Everybody in the group has seen the token, so it is used up whoever shows it, and nobody's own circles change.
+
+    Raises:
+        NotFound: when it cannot be used, as `look_up` says.
+        Forbidden: for the owner's circle.
+    """
+    guest = identity(c, identity_id)
+    found = _by_token(c, token)
+    _check_persona(guest, found)
+    if found.used_at is None or found.used_by != identity_id:
+        _use(c, look_up(c, token, at=at), guest, at=at)
+    set_room(c, account_id=guest.account_id, chat_id=chat_id, circle=found.circle, at=at)
+    return found.circle
 
 
 def revoke(c: Connection, invitation_id: str, *, at: datetime) -> Invitation:
@@ -125,6 +150,17 @@ def invitations(c: Connection, persona_id: str) -> list[Invitation]:
     """Return the invitations of a persona, newest first."""
     mine = select(_invitation).where(_invitation.c.persona_id == persona_id)
     return all_of(c, Invitation, mine.order_by(_invitation.c.created_at.desc(), _invitation.c.id.desc()))
+
+
+def _check_persona(guest: Identity, found: Invitation) -> None:
+    if found.persona_id != guest.persona_id:
+        raise NotFound("This invitation is for somebody else's Memora. Open it where it was made for.")
+
+
+def _use(c: Connection, found: Invitation, guest: Identity, *, at: datetime) -> None:
+    free = (_invitation.c.id == found.id, _invitation.c.used_at.is_(None), _invitation.c.revoked_at.is_(None))
+    if not affected(c.execute(update(_invitation).where(*free).values(used_at=at, used_by=guest.id))):
+        raise NotFound("This invitation has been used already. Ask for a new one.")
 
 
 def _let_in(c: Connection, guest: Identity, found: Invitation) -> None:

@@ -66,7 +66,8 @@ def _talks_of(person_id: str, moving: Identity, left: list[Identity]) -> ColumnE
     """Return which conversations are this identity's, while the person keeps other identities."""
     here = and_(_conversation.c.person_id == person_id, _conversation.c.account_id == moving.account_id)
     if any(other.account_id == moving.account_id for other in left):
-        return and_(here, _conversation.c.chat_id == moving.platform_user_id)
+        # A conversation's key ends with the id of who speaks in it.
+        return and_(here, _conversation.c.key.endswith(f"|{moving.platform_user_id}", autoescape=True))
     return here
 
 

@@ -112,12 +112,6 @@ def identities_of(c: Connection, person_id: str) -> list[Identity]:
     )
 
 
-def person_id_of(c: Connection, account_id: str, platform_user_id: str) -> str | None:
-    """Return who stands behind a platform's user id, None when the account has never heard of them."""
-    key = (_identity.c.account_id == account_id, _identity.c.platform_user_id == platform_user_id)
-    return c.execute(select(_identity.c.person_id).where(*key)).scalar()
-
-
 def viewer_of(c: Connection, persona_id: str, person_id: str) -> Viewer:
     """Return what a person may see of a persona: everything for its owner, else public, their circles and their own.
 

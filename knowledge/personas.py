@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
 from knowledge.errors import Conflict, NotFound
 from knowledge.names import fold, slug_of
 from knowledge.rows import affected, all_of, first_of, insert, insert_many, table
-from knowledge.tables import Account, Circle, CircleMember, Person, Persona, metadata, new_id
+from knowledge.tables import Account, Circle, CircleMember, Memory, MemoryFeed, Person, Persona, metadata, new_id
 
 KINDS = ("brand", "self", "memorial", "fictional")
 STATES = ("draft", "live", "paused", "retired")
@@ -24,6 +24,8 @@ _CHANGEABLE = frozenset(
 )
 _persona = table(Persona)
 _account = table(Account)
+_memory = table(Memory)
+_feed = table(MemoryFeed)
 
 
 def create_persona(
@@ -130,18 +132,28 @@ def update_persona(c: Connection, persona_id: str, *, at: datetime, **fields: An
 def remove_persona(c: Connection, persona_id: str) -> dict[str, int]:
     """Delete a persona and everything of it; return how many rows went from each table.
 
+    What stays is one line in the feed for each memory, with its number alone, until the search indexes have read it.
     Files are content-addressed and may be shared: `media.forget_unused` says which ones nobody uses any more.
 
     Raises:
         NotFound: when there is none with this id.
     """
     persona(c, persona_id)
-    counts = {}
+    counts: dict[str, int] = {}
+    _feed_removals(c, persona_id)
     for found in reversed(metadata.sorted_tables):
-        mine = _of_persona(found, persona_id)
+        mine = None if found is _feed else _of_persona(found, persona_id)
         if mine is not None and (gone := affected(c.execute(delete(found).where(mine)))):
             counts[found.name] = gone
     return counts
+
+
+def _feed_removals(c: Connection, persona_id: str) -> None:
+    """Tell the search indexes that every memory is gone, after all else they were told of this persona."""
+    before = c.execute(select(func.max(_feed.c.id))).scalar() or 0
+    ids = c.execute(select(_memory.c.id).where(_memory.c.persona_id == persona_id)).scalars().all()
+    insert_many(c, MemoryFeed, [{"memory_id": id_, "persona_id": persona_id, "is_removal": True} for id_ in ids])
+    c.execute(delete(_feed).where(_feed.c.persona_id == persona_id, _feed.c.id <= before))
 
 
 def _of_persona(found: Table, persona_id: str) -> ColumnElement[bool] | None:
@@ -157,7 +169,7 @@ def _of_persona(found: Table, persona_id: str) -> ColumnElement[bool] | None:
             ("account_id", _account),
             ("circle_id", table(Circle)),
             ("conversation_id", metadata.tables["conversation"]),
-            ("memory_id", metadata.tables["memory"]),
+            ("memory_id", _memory),
         )
         if name in columns
     ]

@@ -62,15 +62,9 @@ def visible(
 def narrowest(audiences: Iterable[str]) -> str:
     """Return the most restrictive of several audiences, for what is derived from several rows.
 
-    Two different circles or persons have no common audience but the owner.
+    Two different circles or persons have no common audience but the owner; and a person need not be in a circle.
     """
-    found = set(audiences)
-    if OWNER in found:
-        return OWNER
-    found.discard(PUBLIC)
+    found = set(audiences) - {PUBLIC}
     if not found:
         return PUBLIC
-    persons = {audience for audience in found if audience.startswith("person:")}
-    if len(found) == 1:
-        return found.pop()
-    return persons.pop() if len(persons) == 1 and len(found) == 1 else OWNER
+    return found.pop() if len(found) == 1 else OWNER

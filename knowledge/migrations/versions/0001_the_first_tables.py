@@ -79,6 +79,7 @@ def upgrade() -> None:
         sa.Column("persona_id", sa.String(), nullable=False),
         sa.Column("is_removal", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_memory_feed")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "operator",
@@ -430,6 +431,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["source_id"], ["source.id"], name=op.f("fk_memory_source_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_memory")),
         sa.UniqueConstraint("persona_id", "natural_key", name=op.f("uq_memory_persona_id_natural_key")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("memory", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_memory_happened_at"), ["happened_at"], unique=False)
