@@ -115,6 +115,13 @@ class Accounts:
         """Return once every account that is on has been started or has failed to."""
         await self._is_loaded.wait()
 
+    async def wait_listened(self) -> None:
+        """Return once every listener has ended by itself, e.g. the terminal's at its end of input."""
+        await self.wait_loaded()
+        listening = [live.listening for live in self._live.values() if live.listening is not None]
+        if listening:
+            await asyncio.wait(listening)
+
     def running(self, account_id: str) -> Running | None:
         """Return the account if it runs now, else None."""
         live = self._live.get(account_id)
@@ -130,6 +137,15 @@ class Accounts:
             route = live.routes.get((method, path[len(prefix) :].rstrip("/")))
             return (route, live.inlet) if route else None
         return None
+
+    async def find(self, path: str) -> bool:
+        """Start the account that a path belongs to, e.g. the page of a persona made a moment ago."""
+        prefixes = [prefix for prefix in _prefixes(path) if prefix not in self._by_path]
+        account = await self._database.read(lambda c: rows.account_at(c, prefixes))
+        if account is None or account.state != "on" or account.id in self._live:
+            return False
+        await self.start(account)
+        return account.id in self._live
 
     def methods(self, path: str) -> set[str]:
         """Return the methods a path knows, for a 405."""

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from knowledge.engine import EmbeddedRecall
 from knowledge.importing import ImportRunner
 
 from admin.auth import Gate
 from admin.ports import Services
 from admin.site import make_site
-from bot import answering, importing_by_hand, keys, profiling
+from bot import answering, by_hand, keys, profiling
 from bot.accounts import Accounts
 from bot.answering import WarmingAnswerer
 from bot.delivery import Delivery
@@ -26,13 +25,14 @@ from bot.dispatch import Dispatcher, Pace
 from bot.failures import log_failure
 from bot.inlet import OnStep
 from bot.samples import create_samples
-from bot.server import MOST_BODY_BYTES, LocalImports, add_routes
+from bot.server import MOST_BODY_BYTES, LocalDoor, add_routes
 from bot.settings import Settings
 from bot.talk import AccountTranscript, Owners, WebTalk
 from channels.web import CookieVisitors
-from knowledge import inbox, outbox, schema
+from knowledge import inbox, operators, outbox, schema
 from knowledge.clock import Clock, SystemClock
 from knowledge.database import Database, FolderLock
+from knowledge.engine import EmbeddedRecall
 from knowledge.errors import StoreUnavailable
 from knowledge.live import InProcessLive
 from knowledge.media import MediaFolder
@@ -203,7 +203,7 @@ class App:
             address = self._address(runner)
             self._lock.describe(address=address, token=self.local_token)
             async with self.working() as group:
-                group.create_task(self._make_samples())
+                group.create_task(self.make_samples())
                 group.create_task(self._announce(address, on_ready))
                 await self._stopping.wait()
                 await site.stop()
@@ -258,12 +258,17 @@ class App:
             await self.dispatcher.wake_waiting()
             await self.delivery.wake_open(account_id)
 
-    async def _make_samples(self) -> None:
+    async def has_operators(self) -> bool:
+        """Return whether somebody can sign in to the panel."""
+        return await self.database.read(operators.has_operators)
+
+    async def make_samples(self) -> None:
+        """Make the sample personas on the first start; a server without them is still a server."""
         if not self.settings.samples:
             return
         try:
             await create_samples(self.database, self.imports, folder=self.folder.path, clock=self.clock)
-        except Exception as error:  # a server without samples is still a server
+        except Exception as error:
             log_failure(log, "the sample personas could not be made", error)
 
     async def _on_imported(self, job: ImportJob) -> None:
@@ -274,8 +279,8 @@ class App:
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=MOST_BODY_BYTES)
         make_site(self.services).add_to(application)
-        local = LocalImports(start=self._start_import, job=self._job, token=self.local_token)
-        add_routes(application, accounts=self.accounts, local=local, status=self.status)
+        application.add_routes(by_hand.routes(self, LocalDoor(self.local_token)))
+        add_routes(application, accounts=self.accounts, status=self.status)
         return application
 
     def _address(self, runner: web.AppRunner) -> str:
@@ -306,9 +311,3 @@ class App:
             "outbox": waiting["outbox"],
             "recall": self.recall.status(),
         }
-
-    async def _start_import(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        return await importing_by_hand.start(self, wanted)
-
-    async def _job(self, job_id: str) -> dict[str, Any]:
-        return await importing_by_hand.look(self, job_id)

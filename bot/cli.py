@@ -97,6 +97,10 @@ def _log_to_stderr(level: str) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 def _fail(message: str) -> int:
     print(message, file=sys.stderr)
     return 1
@@ -143,7 +147,7 @@ def _chat(settings: Settings, given: argparse.Namespace) -> int:
 
     holder = _running_server(settings)
     if holder:
-        return asyncio.run(chatting.with_server(holder["address"], holder["token"], given.persona))
+        return asyncio.run(chatting.with_server(holder["address"], holder["token"], given.persona, _say))
     return asyncio.run(chatting.alone(settings, given.persona))
 
 
@@ -163,7 +167,7 @@ def _running_server(settings: Settings) -> dict[str, Any] | None:
 
 
 def _import(settings: Settings, given: argparse.Namespace) -> int:
-    from bot.importing_by_hand import WantedImport
+    from bot.by_hand import WantedImport
 
     path = Path(given.path).expanduser()
     if not path.exists():
@@ -182,13 +186,13 @@ def _import(settings: Settings, given: argparse.Namespace) -> int:
 
 
 async def _import_alone(settings: Settings, wanted: Any) -> int:
-    from bot import importing_by_hand
+    from bot import by_hand
     from bot.app import opened
 
     async with opened(settings) as app, app.working(lambda account: False):
-        begun = await importing_by_hand.start(app, wanted)
-        found = await _follow(lambda: importing_by_hand.look(app, begun["job"]))
-        link = await importing_by_hand.owner_link(app, begun["slug"], f"http://{settings.host}:{settings.port}")
+        begun = await by_hand.start(app, wanted)
+        found = await _follow(lambda: by_hand.look(app, begun["job"]))
+        link = await by_hand.owner_link(app, begun["slug"], f"http://{settings.host}:{settings.port}")
     return _say_how_it_went(found, begun, link, is_running=False)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from pydantic import ValidationError
 
 from bot.accounts import Accounts
 from bot.failures import log_failure
@@ -23,43 +23,35 @@ _RETRY_AFTER_S = "2"
 Status = Callable[[], Awaitable[dict[str, Any]]]
 
 
-class LocalImports:
-    """What the command line asks of a running server, over loopback and with the token of the data folder."""
+Answer = Callable[[web.Request], Awaitable[Any]]
 
-    def __init__(
-        self,
-        *,
-        start: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]],
-        job: Callable[[str], Awaitable[dict[str, Any]]],
-        token: str,
-    ) -> None:
-        self._start = start
-        self._job = job
+
+class LocalDoor:
+    """What the command line asks of a running server, with the token that only the data folder's owner can read."""
+
+    def __init__(self, token: str) -> None:
         self._token = token
 
     def is_ours(self, request: web.Request) -> bool:
-        """Return whether a request carries the token that only this data folder's owner can read."""
+        """Return whether a request carries the token."""
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._token.encode())
 
-    async def post(self, request: web.Request) -> web.Response:
-        """Start an import and answer with its job's id."""
-        if not self.is_ours(request):
-            raise web.HTTPForbidden(text="This door is for the command line of the same machine.")
-        try:
-            wanted = json.loads(await request.text())
-            return web.json_response(await self._start(wanted), status=202)
-        except (KnowledgeError, ValueError) as error:
-            return web.json_response({"error": str(error)}, status=422)
+    def guarded(self, answer: Answer, *, status: int = 200) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Return a handler that answers the command line of this machine alone, in JSON."""
 
-    async def get(self, request: web.Request) -> web.Response:
-        """Answer with how far an import is."""
-        if not self.is_ours(request):
-            raise web.HTTPForbidden(text="This door is for the command line of the same machine.")
-        try:
-            return web.json_response(await self._job(request.match_info["job"]))
-        except NotFound as error:
-            return web.json_response({"error": str(error)}, status=404)
+        async def handler(request: web.Request) -> web.Response:
+            if not self.is_ours(request):
+                return web.json_response({"error": "This door is for the command line of this machine."}, status=403)
+            try:
+                return web.json_response(await answer(request), status=status)
+            except NotFound as error:
+                return web.json_response({"error": str(error)}, status=404)
+            except (KnowledgeError, ValidationError, ValueError) as error:
+                next_step = getattr(error, "next_step", "")
+                return web.json_response({"error": f"{error} {next_step}".strip()}, status=422)
+
+        return handler
 
 
 class Hooks:
@@ -71,6 +63,8 @@ class Hooks:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Let the account's adapter answer; errors become the statuses that platforms understand."""
         found = self._accounts.route(request.method, request.path)
+        if found is None and await self._accounts.find(request.path):
+            found = self._accounts.route(request.method, request.path)
         if found is None:
             return self._nobody(request)
         route, inlet = found
@@ -104,18 +98,13 @@ def _later() -> web.Response:
     return web.json_response({"error": "try again"}, status=503, headers={"Retry-After": _RETRY_AFTER_S})
 
 
-def add_routes(app: web.Application, *, accounts: Accounts, local: LocalImports, status: Status) -> None:
-    """Add everything that is not a page. Call it last: the accounts answer whatever is left."""
+def add_routes(application: web.Application, *, accounts: Accounts, status: Status) -> None:
+    """Add what is neither a page nor for the command line. Call it last: the accounts answer whatever is left."""
     hooks = Hooks(accounts)
 
     async def health(request: web.Request) -> web.Response:
         found = await status()
         return web.json_response(found, status=200 if found["is_ok"] else 503)
 
-    app.router.add_get("/health", health)
-    app.router.add_post("/local/imports", local.post)
-    app.router.add_get("/local/imports/{job}", local.get)
-    app.router.add_route("*", "/{path:.*}", hooks.answer)
-
-
-__all__ = ["MOST_BODY_BYTES", "Hooks", "LocalImports", "add_routes"]
+    application.router.add_get("/health", health)
+    application.router.add_route("*", "/{path:.*}", hooks.answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +67,11 @@ def account(c: Connection, account_id: str) -> Account:
     if found is None:
         raise NotFound("There is no such account.")
     return found
+
+
+def account_at(c: Connection, webhook_paths: Sequence[str]) -> Account | None:
+    """Return the account that is reached under one of these paths, None when there is none."""
+    return first_of(c, Account, select(_account).where(_account.c.webhook_path.in_(webhook_paths)))
 
 
 def settings_of(box: SecretBox, account: Account) -> dict[str, Any]:

@@ -1,20 +1,23 @@
-"""Imports from the command line: into this process, or into a server that already runs on the data folder."""
+"""What the command line does with personas: in its own process, or through a server that already runs."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge import importing, invitations, personas
 from knowledge.database import Connection
-from knowledge.errors import ArchiveInvalid
+from knowledge.errors import ArchiveInvalid, NotFound
 from knowledge.tables import Persona
 from knowledge.viewer import OWNER
 
 if TYPE_CHECKING:
     from bot.app import App
+    from bot.server import LocalDoor
 
 
 class WantedImport(BaseModel):
@@ -37,8 +40,8 @@ async def start(app: App, wanted: WantedImport) -> dict[str, Any]:
     Raises:
         ArchiveInvalid: when there is nothing at the path.
     """
-    path = Path(wanted.path).expanduser()
-    if not path.exists():
+    path = Path(wanted.path)
+    if not await asyncio.to_thread(path.exists):
         raise ArchiveInvalid(f"There is nothing at {path}.", next_step="Give the path of a file, a folder or a ZIP.")
     at = app.clock.now()
 
@@ -51,7 +54,7 @@ async def start(app: App, wanted: WantedImport) -> dict[str, Any]:
     persona, is_new = await app.database.write(persona_of)
     job_id = await app.imports.start(
         persona.id,
-        str(path.resolve()),
+        wanted.path,
         name=path.name,
         audience=wanted.audience,
         owner_names=wanted.owner_names,
@@ -77,3 +80,46 @@ async def owner_link(app: App, slug: str, address: str) -> str:
         return invitations.invite(c, persona_id=persona.id, circle=OWNER, at=at)[1]
 
     return f"{address}/p/{slug}?invite={await app.database.write(invite)}"
+
+
+def choose(c: Connection, name: str) -> Persona:
+    """Return the persona of that name, the first one when no name is given.
+
+    Raises:
+        NotFound: listing those there are.
+    """
+    found = personas.personas(c)
+    if not found:
+        raise NotFound("There is no persona yet: import something with ./run import PATH --persona NAME.")
+    if not name:
+        return found[0]
+    persona = personas.persona_by_name(c, name)
+    if persona is None:
+        known = ", ".join(one.name for one in found)
+        raise NotFound(f"There is no persona called {name}. There are: {known}.")
+    return persona
+
+
+def routes(app: App, door: LocalDoor) -> list[web.RouteDef]:
+    """Return the routes by which the command line reaches a running server."""
+
+    async def begin(request: web.Request) -> dict[str, Any]:
+        return await start(app, WantedImport.model_validate_json(await request.text()))
+
+    async def follow(request: web.Request) -> dict[str, Any]:
+        return await look(app, request.match_info["job"])
+
+    async def link(request: web.Request) -> dict[str, Any]:
+        address = app.settings.public_url or f"{request.scheme}://{request.host}"
+        return {"link": await owner_link(app, request.match_info["slug"], address)}
+
+    async def persona(request: web.Request) -> dict[str, Any]:
+        found = await app.database.read(lambda c: choose(c, request.query.get("name", "")))
+        return {"name": found.name, "slug": found.slug}
+
+    return [
+        web.post("/local/imports", door.guarded(begin, status=202)),
+        web.get("/local/imports/{job}", door.guarded(follow)),
+        web.post("/local/personas/{slug}/link", door.guarded(link)),
+        web.get("/local/personas", door.guarded(persona)),
+    ]
