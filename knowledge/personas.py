@@ -141,7 +141,11 @@ def remove_persona(c: Connection, persona_id: str) -> dict[str, int]:
     persona(c, persona_id)
     counts: dict[str, int] = {}
     _feed_removals(c, persona_id)
-    for found in reversed(metadata.sorted_tables):
+    # What hangs on an account or a memory is found through it, and so goes before it.
+    through_others = [
+        found for found in metadata.sorted_tables if "persona_id" not in found.c and found is not _persona
+    ]
+    for found in dict.fromkeys([*through_others, *reversed(metadata.sorted_tables)]):
         mine = None if found is _feed else _of_persona(found, persona_id)
         if mine is not None and (gone := affected(c.execute(delete(found).where(mine)))):
             counts[found.name] = gone

@@ -31,6 +31,8 @@ class ProfileDraft:
     persona_id: str
     audience: str
     portrait: Portrait
+    quoted: tuple[str, ...]
+    """The words of the memories that the portrait cites, as they were read."""
     style: dict[str, Any]
 
 
@@ -63,7 +65,16 @@ def draft_profiles(c: Connection, persona_id: str) -> list[ProfileDraft]:
         said = [each.traits for each in seen if each.is_message]
         style = card_of(said if len(said) >= _FEWEST_MESSAGES else [each.traits for each in seen], timezone=timezone)
         portrait = portrait_of(each.own for each in seen)
-        drafts.append(ProfileDraft(persona_id=persona_id, audience=audience, portrait=portrait, style=style))
+        texts = {each.own.memory_id: " ".join(each.own.text.split()) for each in seen}
+        drafts.append(
+            ProfileDraft(
+                persona_id=persona_id,
+                audience=audience,
+                portrait=portrait,
+                quoted=tuple(texts[memory_id] for memory_id in portrait.cited),
+                style=style,
+            )
+        )
     return drafts
 
 
@@ -71,7 +82,7 @@ def keep_drafts(c: Connection, drafts: Iterable[ProfileDraft], *, at: datetime) 
     """Keep the drafts that say something new and return them. Texts that a human or a model wrote stay; only what was
     computed is computed again."""
     kept = []
-    for draft in drafts:
+    for draft in _fresh(c, list(drafts)):
         mine = (_profile.c.persona_id == draft.persona_id, _profile.c.audience == draft.audience)
         before = first_of(c, Profile, select(_profile).where(*mine, _profile.c.is_current))
         texts: dict[str, Any] = {
@@ -88,6 +99,24 @@ def keep_drafts(c: Connection, drafts: Iterable[ProfileDraft], *, at: datetime) 
         if before is None or any(getattr(before, name) != value for name, value in new.items()):
             kept.append(save_profile(c, persona_id=draft.persona_id, audience=draft.audience, **new, at=at))
     return kept
+
+
+def _fresh(c: Connection, drafts: list[ProfileDraft]) -> list[ProfileDraft]:
+    """Return the drafts, made anew when a memory they quote was changed or taken back since they were read."""
+    for draft in drafts:
+        ids = draft.portrait.cited
+        seen = visible(_reader(draft), _memory.c.persona_id, _memory.c.audience)
+        query = select(_memory.c.id, _memory.c.text).where(_memory.c.id.in_(ids), seen, _memory.c.deleted_at.is_(None))
+        words = {row.id: " ".join(row.text.split()) for row in c.execute(query)}
+        if len(words) < len(ids) or draft.quoted != tuple(words[memory_id] for memory_id in ids):
+            return draft_profiles(c, draft.persona_id)
+    return drafts
+
+
+def _reader(draft: ProfileDraft) -> Viewer:
+    if draft.audience == OWNER:
+        return owner_viewer(draft.persona_id)
+    return Viewer(persona_id=draft.persona_id, audiences=frozenset({PUBLIC, draft.audience}))
 
 
 def save_profile(
