@@ -40,6 +40,7 @@ class Record:
     `natural_key` is the same for the same thing in any export, so that importing twice changes nothing.
     `is_owner`: written by the persona; None when the owner is not known yet.
     `context` is what the text replies to, when the export shows it. `session` groups a conversation.
+    `is_words` is False for what nobody said: a notice of the platform, a call, a deleted message.
     """
 
     platform: str
@@ -55,6 +56,7 @@ class Record:
     place: int = 0
     reply_to: str = ""
     media: tuple[str, ...] = ()
+    is_words: bool = True
     raw: dict[str, Any] = field(default_factory=dict)
     member: str = ""
     position: int = 0
@@ -71,12 +73,39 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """A count for the report, e.g. how many texts of a file were repaired. `member` may be empty."""
+
+    member: str
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What has to be answered before an import can be read.
+
+    `option` is the field of `ReadOptions` that answers it; `choices` are names with how often each was found. `text`
+    is for the person and names no one.
+    """
+
+    option: str
+    text: str
+    choices: tuple[tuple[str, int], ...] = ()
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """What the person said about the import: the owner's name(s) in it, its time zone, its date order if asked."""
+    """What the person said about the import: the owner's name(s) in it, its time zone, its date order if asked.
+
+    `persona_names` is what the persona is called, a hint that decides only where nothing contradicts it.
+    """
 
     owner_names: tuple[str, ...] = ()
     timezone: str = "UTC"
     day_first: bool | None = None
+    persona_names: tuple[str, ...] = ()
 
 
 class Importer(Protocol):
@@ -94,8 +123,11 @@ class Importer(Protocol):
     def owner(self, tree: Tree, options: ReadOptions) -> str | None:
         """Return the owner's name as the export writes it, None when it cannot tell."""
 
-    def read(self, tree: Tree, options: ReadOptions) -> Iterator[Record | Trouble]:
-        """Yield the records of the members it claims, and the troubles it met."""
+    def questions(self, tree: Tree, options: ReadOptions) -> list[Question]:
+        """Return what must be answered before `read` can be called; empty when nothing is in doubt."""
+
+    def read(self, tree: Tree, options: ReadOptions) -> Iterator[Record | Trouble | Tally]:
+        """Yield the records of the members it claims, the troubles it met and counts for the report."""
 
 
 OnProgress = Callable[[str, int, int], None]
