@@ -255,9 +255,9 @@ def no_log_line_is_put_together(module: Module) -> Found:
             and node.func.attr in ("debug", "info", "warning", "error", "exception", "critical")
             and _root(node.func).lower().strip("_") in ("log", "logger", "logging")
             and node.args
-            and not (isinstance(node.args[0], ast.Constant) and len(node.args) == 1)
+            and not isinstance(node.args[0], ast.Constant)
         ):
-            yield node.lineno, "a log line must be one fixed text, with the facts in extra="
+            yield node.lineno, "a log line must begin with one fixed text, with the facts in extra="
 
 
 # ------------------------------------------------------------------------------------------------ words

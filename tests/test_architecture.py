@@ -142,7 +142,7 @@ _BROKEN = {
     ),
     "no_log_line_is_put_together": (
         ("bot/a.py", '"""A."""\nlog.info(f"got {message}")\n'),
-        ("bot/a.py", '"""A."""\nself._log.warning("got %s", message)\n'),
+        ("bot/a.py", '"""A."""\nself._log.warning("got " + message)\n'),
     ),
     "prompts_are_in_files": (
         ("agents/a.py", '"""A."""\nPROMPT = "You are a grandmother."\n'),
