@@ -8,7 +8,8 @@ import re
 import secrets
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any, ClassVar, TextIO
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
@@ -40,6 +41,7 @@ SENDER = Sender(id="terminal")
 _HISTORY = 6
 _LAST_WAIT_S = 120.0
 _MOST_CHARACTERS = 4000
+_MOST_LINE_BYTES = 65536
 
 
 class TerminalAdapter:
@@ -250,8 +252,7 @@ async def _lines(fd: int) -> AsyncIterator[str]:
     queue: asyncio.Queue[bytes] = asyncio.Queue()
 
     def tell(chunk: bytes) -> None:
-        # After the loop has closed nobody listens any more.
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop has closed: nobody listens any more
             loop.call_soon_threadsafe(queue.put_nowait, chunk)
 
     threading.Thread(target=_read, args=(fd, tell), daemon=True, name="terminal input").start()
@@ -260,11 +261,12 @@ async def _lines(fd: int) -> AsyncIterator[str]:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             yield line.decode("utf-8", "replace")
+        rest = rest[:_MOST_LINE_BYTES]
     if rest:
         yield rest.decode("utf-8", "replace")
 
 
-def _read(fd: int, tell: Any) -> None:
+def _read(fd: int, tell: Callable[[bytes], None]) -> None:
     while True:
         try:
             chunk = os.read(fd, 65536)
