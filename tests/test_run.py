@@ -295,14 +295,15 @@ def test_a_path_given_from_another_folder_still_leads_to_its_file(prepared: Proj
     chat = prepared.around / "chat.zip"
     chat.touch()
     started = subprocess.run(
-        [sys.executable, "memoras/run", "import", "chat.zip", "--persona", "wheels"],
+        [sys.executable, "memoras/run", "import", "--data", "kept", "chat.zip", "--persona", "wheels"],
         cwd=prepared.around,
         env=prepared.environment(),
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
     )
-    assert started.stdout.split()[3:] == ["import", str(chat), "--persona", "wheels"]
+    kept = prepared.around / "kept"
+    assert started.stdout.split()[3:] == ["import", "--data", str(kept), str(chat), "--persona", "wheels"]
 
 
 # ------------------------------------------------------------------------- what it says before it can start
