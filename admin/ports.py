@@ -61,6 +61,9 @@ class Channels(Protocol):
             FormInvalid: when a field is wrong or the platform refused the credentials; nothing was stored.
         """
 
+    async def started_persona(self, persona_id: str) -> None:
+        """Start the accounts of a persona that was just made."""
+
     async def check(self, account_id: str) -> AccountCheck:
         """Try the account's stored credentials."""
 
@@ -111,6 +114,8 @@ class TalkLine:
     at: datetime
     label: str = ""
     state: str = ""
+    key: str = ""
+    """What the same line is called in the live stream, so that it is shown once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
