@@ -56,9 +56,7 @@ def _layer(
     wide = graph.dense(weights, f"{name}intermediate.dense", middle, bits)
     curved = graph.node("Gelu", [wide], [f"{name}curved"])
     narrow = graph.dense(weights, f"{name}output.dense", curved, bits)
-    return graph.normalise(
-        weights, f"{name}output.LayerNorm", narrow, middle, "states" if is_last else f"{name}states"
-    )
+    return graph.normalise(weights, f"{name}output.LayerNorm", narrow, middle, "states" if is_last else f"{name}states")
 
 
 def _quantise(matrix: NDArray[np.float32], bits: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
