@@ -61,22 +61,37 @@ def parse(markdown: str) -> list[Block]:
     """Return the blocks of `markdown`. Line breaks are kept, raw HTML is text, indentation makes no code."""
     if not has_markup(markdown):
         return [Block(kind="paragraph", runs=(Run(markdown.strip()),))] if markdown.strip() else []
-    return _Reader().read(parser().parse(markdown))
+    return _Reader().read(tokens_of(markdown))
+
+
+def tokens_of(markdown: str) -> list[Token]:
+    """Return the parser's tokens. Quotes and lists nested beyond all sense are taken as text, so no word is lost."""
+    found = parser().parse(markdown)
+    is_too_deep = any(token.level >= _DEEPEST - 1 for token in found)
+    if is_too_deep:
+        found = parser(takes_nesting=False).parse(markdown)
+    for token in found:
+        if token.type == "fence" and not token.content:  # words after a fence that nothing follows are words
+            token.content, token.info = token.info.strip(), ""
+    return found
 
 
 @cache
-def parser() -> MarkdownIt:
-    """Return the one parser: CommonMark with ~~strike~~ and bare links, without raw HTML and indented code."""
+def parser(*, takes_nesting: bool = True) -> MarkdownIt:
+    """Return the parser: CommonMark with ~~strike~~ and bare links, without raw HTML and indented code."""
     from markdown_it import MarkdownIt  # imported late: a start without markup to read should not wait for it
 
-    found = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 20})
+    found = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": _DEEPEST})
     found.enable("strikethrough").disable(["code", "lheading", "html_block", "html_inline", "reference"])
+    if not takes_nesting:
+        found.disable(["blockquote", "list"])
     found.core.ruler.push("bare_links", lambda state: _link_bare_addresses(state.tokens))
     found.validateLink = _is_safe  # type: ignore[method-assign]
     return found
 
 
 _MARKUP = re.compile(r"[*_`~\[\]<>&\\|@]|https?://|^[ \t]*(?:[-+#]|\d{1,9}[.)])|!\[", re.MULTILINE)
+_DEEPEST = 20
 _SCHEMES = ("http://", "https://", "mailto:", "tel:")
 _BARE = re.compile(r"https?://[^\s<>\"“”«»]*[^\s<>\"“”«».,;:!?'’)\]}*_~]")
 

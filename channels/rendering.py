@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from channels.composing import compose, render
-from channels.document import has_markup, parser
+from channels.document import has_markup, parser, tokens_of
 from channels.entities import Entity, Formatted, telegram
 from channels.markup import escape_commonmark
 from channels.splitting import measure, split
@@ -14,7 +14,7 @@ __all__ = ["Entity", "Formatted", "compose", "escape", "measure", "render", "spl
 def to_html(markdown: str) -> str:
     """Return safe HTML: no raw HTML, no images, links to http, https, mailto and tel alone, without endorsement."""
     markdown_parser = parser()
-    tokens = markdown_parser.parse(markdown)
+    tokens = tokens_of(markdown)
     for token in tokens:
         children = token.children or []
         for index, child in enumerate(children):

@@ -150,7 +150,7 @@ class TelegramAdapter:
                         f"Telegram refused this server's address as a webhook. {error} "
                         "Check MEMORAS_PUBLIC_URL and its certificate, or choose polling."
                     ) from error
-                log.warning("the webhook was refused; polling instead", extra={"account": self.account.id})
+                log.warning("the webhook was refused; polling instead", extra={"ids": {"account": self.account.id}})
                 return False
             except NotConfigured:
                 raise
@@ -167,7 +167,7 @@ class TelegramAdapter:
             except NotConfigured:
                 raise
             except ChannelError as error:
-                log.warning("Telegram does not answer", extra={"account": self.account.id})
+                log.warning("Telegram does not answer", extra={"ids": {"account": self.account.id}})
                 await _pause(failures, error)
 
     async def _know(self) -> None:
@@ -213,7 +213,9 @@ class TelegramAdapter:
             method = SendChatAction(chat_id=int(chat.id), action=action, message_thread_id=thread_id)
             await self._client.send(method, timeout_s=_SHOW_S)
         except (ChannelError, Refused) as error:
-            log.debug("an action was not shown", extra={"account": self.account.id, "error": type(error).__name__})
+            log.debug(
+                "an action was not shown", extra={"ids": {"account": self.account.id, "error": type(error).__name__}}
+            )
 
     async def draft(self, chat: Chat, draft_id: int, text: str) -> None:
         if chat.kind != "private" or not chat.id.isdecimal() or time.monotonic() < self._drafts_rest_until:
@@ -226,7 +228,9 @@ class TelegramAdapter:
             elif refused.refusal.retry_after_s is not None:
                 self._drafts_rest_until = time.monotonic() + refused.refusal.retry_after_s
         except ChannelError as error:
-            log.debug("a draft was not shown", extra={"account": self.account.id, "error": type(error).__name__})
+            log.debug(
+                "a draft was not shown", extra={"ids": {"account": self.account.id, "error": type(error).__name__}}
+            )
 
     # ------------------------------------------------------------------------------------------ files
 

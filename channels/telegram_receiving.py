@@ -156,7 +156,7 @@ class TelegramReceiver:
         pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures - 1, 16)) * random.uniform(0.5, 1.0)  # noqa: S311
         if isinstance(error, Refused):
             if error.refusal.is_webhook_conflict:
-                log.warning("a webhook was in the way of polling; it is removed", extra={"bot": self._bot_id})
+                log.warning("a webhook was in the way of polling; it is removed", extra={"ids": {"bot": self._bot_id}})
                 await self._forget_webhook()
                 return
             error = error.refusal.error()
@@ -165,7 +165,9 @@ class TelegramReceiver:
         if isinstance(error, RateLimited):
             pause_s = error.retry_after_s or pause_s
         self.trouble = "" if isinstance(error, OutcomeUnknown) and failures == 1 else str(error)
-        log.warning("updates could not be asked for", extra={"bot": self._bot_id, "error": type(error).__name__})
+        log.warning(
+            "updates could not be asked for", extra={"ids": {"bot": self._bot_id, "error": type(error).__name__}}
+        )
         await asyncio.sleep(pause_s)
 
     async def _forget_webhook(self) -> None:
@@ -192,6 +194,7 @@ class TelegramReceiver:
         for one in received:
             query_id = one.inbound.detail.get("callback_query_id") if one.inbound else None
             if isinstance(query_id, str):
+                # alone: held in a set until done, and cancelled and awaited by `close`
                 task = asyncio.get_running_loop().create_task(self._answer_button(query_id))
                 self._errands.add(task)
                 task.add_done_callback(self._errands.discard)
@@ -200,7 +203,7 @@ class TelegramReceiver:
         try:
             await self._client.send(AnswerCallbackQuery(callback_query_id=query_id), timeout_s=10)
         except (ChannelError, Refused) as error:
-            log.info("a button was not answered", extra={"bot": self._bot_id, "error": type(error).__name__})
+            log.info("a button was not answered", extra={"ids": {"bot": self._bot_id, "error": type(error).__name__}})
 
     async def close(self) -> None:
         """Give up what is still under way and matters to nobody."""

@@ -107,12 +107,12 @@ class WebAdapter:
         is_message = given.kind == "message"
         return [
             Inbound(
-                event_id=f"{sender.id}:{given.id}",
+                event_id=f"{sender.id}:{given.client_id}",
                 kind="message",
                 chat=Chat(id=sender.id),
                 sender=sender,
                 sent_at=given.sent_at,
-                message_id=f"{sender.id}:{given.id}",
+                message_id=f"{sender.id}:{given.client_id}",
                 parts=(Text(text=given.text),) if is_message else (),
                 invitation=None if is_message else given.text,
             )
@@ -159,22 +159,22 @@ class WebAdapter:
 
     async def _take_message(self, request: web.Request, inlet: Inlet) -> web.StreamResponse:
         said = await read_said(request)
-        return await self._take(request, inlet, kind="message", id=said.client_id, text=said.text)
+        return await self._take(request, inlet, kind="message", client_id=said.client_id, text=said.text)
 
     async def _take_invitation(self, request: web.Request, inlet: Inlet) -> web.StreamResponse:
         token = (await read_invited(request)).token
         # The token is a secret: the event's id must not tell it.
         digest = hashlib.sha256(token.encode()).hexdigest()[:16]
-        return await self._take(request, inlet, kind="invitation", id=f"invitation-{digest}", text=token)
+        return await self._take(request, inlet, kind="invitation", client_id=f"invitation-{digest}", text=token)
 
     async def _take(
-        self, request: web.Request, inlet: Inlet, *, kind: Literal["message", "invitation"], id: str, text: str
+        self, request: web.Request, inlet: Inlet, *, kind: Literal["message", "invitation"], client_id: str, text: str
     ) -> web.StreamResponse:
         visitor = await self._visitors.identify(request)
         self._slow_down(visitor)
         sender = visitor.sender
         seen = _Visitor(id=sender.id, name=sender.name, language=sender.language)
-        payload = _Payload(kind=kind, visitor=seen, id=id, text=text, sent_at=self._now())
+        payload = _Payload(kind=kind, visitor=seen, client_id=client_id, text=text, sent_at=self._now())
         (inbound,) = self.parse(payload)
         is_new = await self._accept(
             inlet, Received(event_id=inbound.event_id, raw=payload.model_dump_json(), inbound=inbound)
@@ -269,7 +269,7 @@ class _Payload(BaseModel):
 
     kind: Literal["message", "invitation"]
     visitor: _Visitor
-    id: str
+    client_id: str
     text: str
     sent_at: AwareDatetime
 
