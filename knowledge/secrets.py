@@ -7,7 +7,6 @@ data, so that a secret copied to another row does not open there.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 import secrets
@@ -104,7 +103,7 @@ def _read(file: Path) -> bytes:
     text = file.read_text(encoding="ascii", errors="replace").strip()
     try:
         key = base64.b64decode(text.removeprefix(_HEADING), validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if not text.startswith(_HEADING) or len(key) != _KEY_BYTES:
         raise SecretUnreadable(f"The file {file} holds no key: {_NEXT_STEP}.")
