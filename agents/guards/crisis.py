@@ -1,0 +1,74 @@
+"""Crisis: words of somebody who may hurt themselves, and the fixed help that answers them. Works without any model."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from agents.guards.verdict import Surface, Verdict
+from agents.words import fold, load, patterns
+from knowledge.viewer import Viewer
+
+_EVERYWHERE = "https://findahelpline.com"
+_FALLBACK_EMERGENCY = "112 / 911"
+
+
+def check(text: str, surface: Surface, viewer: Viewer) -> Verdict:
+    """Return a score of 1 when the person may be in danger. Every language is searched: people switch in distress."""
+    folded = _SPACES.sub(" ", fold(text))
+    for language, lexicon in _lexicons().items():
+        spoken = lexicon.benign.sub(" | ", folded) if lexicon.benign else folded
+        if lexicon.strong.search(spoken):
+            return Verdict(score=1.0, reasons=(f"crisis:{language}",))
+    return Verdict()
+
+
+def help_text(language: str, region: str | None) -> str:
+    """Return the fixed words of help in the person's language, with the helplines of their country when it is known."""
+    words = load("crisis.toml")
+    chosen = words.get(language, words["en"])
+    known = _places().get((region or "").upper())
+    if known is not None:
+        return str(chosen["text"]).format(lines=_listed(known.lines), emergency=known.emergency)
+    regions = [_places()[name] for name in chosen["regions"]]
+    shown = [line if len(regions) == 1 else f"{name}: {line}" for name, line in _named(chosen["regions"])]
+    emergencies = {place.emergency for place in regions}
+    emergency = emergencies.pop() if len(emergencies) == 1 else _FALLBACK_EMERGENCY
+    return str(chosen["text"]).format(lines=_listed([*shown, _EVERYWHERE]), emergency=emergency)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lexicon:
+    strong: re.Pattern[str]
+    benign: re.Pattern[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    lines: tuple[str, ...]
+    emergency: str
+
+
+@cache
+def _lexicons() -> dict[str, _Lexicon]:
+    return {
+        language: _Lexicon(patterns(words["strong"]), patterns(words["benign"]) if words["benign"] else None)
+        for language, words in load("crisis.toml").items()
+    }
+
+
+@cache
+def _places() -> dict[str, _Place]:
+    return {name: _Place(tuple(row["lines"]), row["emergency"]) for name, row in load("help.toml").items()}
+
+
+def _named(regions: list[str]) -> list[tuple[str, str]]:
+    return [(name, line) for name in regions for line in _places()[name].lines[:1]]
+
+
+def _listed(lines: list[str] | tuple[str, ...]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+_SPACES = re.compile(r"\s+")
