@@ -60,6 +60,7 @@ class Accounts:
         transcript_of: Callable[[str], Transcript],
         visitors: Visitors | None,
         defaults: dict[str, dict[str, str]],
+        region: str | None,
         on_step: OnStep,
     ) -> None:
         """`on_started(account id)` is told when an account can send again; `defaults` are settings per channel."""
@@ -73,6 +74,7 @@ class Accounts:
         self._transcript_of = transcript_of
         self._visitors = visitors
         self._defaults = defaults
+        self._region = region
         self._on_step = on_step
         self._live: dict[str, _Live] = {}
         self._by_path: dict[str, str] = {}
@@ -179,6 +181,7 @@ class Accounts:
             adapter=adapter,
             quiet_s=account.quiet_s,
             burst_s=account.burst_s,
+            region=self._region,
         )
         assert self._group is not None
         listening = self._group.create_task(self._listen(running, inlet), name=f"listen {account.id}")

@@ -141,6 +141,7 @@ class App:
             transcript_of=lambda account_id: AccountTranscript(account_id, database=self.database),
             visitors=self.visitors,
             defaults={"telegram": {"api_base": settings.telegram_api}},
+            region=settings.region.upper() or None,
             on_step=on_step,
         )
         self.delivery = Delivery(

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 Change = Callable[[Connection], None]
 
+_MOST_AT_ONCE = 50
 _MOST_ATTEMPTS = 40
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
@@ -99,7 +100,7 @@ class Delivery:
         account = self._accounts.running(account_id)
         if account is None:  # off or broken; its messages wait
             return False
-        parcels = await self._database.read(lambda c: outbox.open_parcels(c, conversation_id))
+        parcels = self._database.glance(lambda c: outbox.open_parcels(c, conversation_id, limit=_MOST_AT_ONCE))
         for parcel in parcels:
             pause_s = (parcel.due_at - self._clock.now()).total_seconds()
             if pause_s > 0:
@@ -107,7 +108,7 @@ class Delivery:
                 return True
             if self._lanes.is_stopping or not await self._send(account, parcel):
                 return True
-        return bool(parcels)
+        return len(parcels) >= _MOST_AT_ONCE  # whatever came meanwhile has woken the lane
 
     async def _send(self, account: Running, parcel: outbox.Parcel) -> bool:
         """Send one message; return whether the next of this conversation may follow at once."""

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from agents.turn import Answer, Answerer, PersonaCard, Turn
@@ -62,6 +62,7 @@ class Running:
     adapter: Adapter
     quiet_s: float | None = None
     burst_s: float | None = None
+    region: str | None = None
 
 
 class RunningAccounts(Protocol):
@@ -91,9 +92,7 @@ class _Begun:
 
     conversation: Conversation
     person: Person
-    is_known: bool
     idle: timedelta | None
-    invitation: str = ""
 
 
 class _AlreadyAnswered(Exception):
@@ -152,7 +151,7 @@ class Dispatcher:
     # ---------------------------------------------------------------------------------- one step of a lane
 
     async def _advance(self, key: str) -> bool:
-        rows = await self._database.read(lambda c: inbox.waiting(c, key))
+        rows = self._database.glance(lambda c: inbox.waiting(c, key))
         if not rows:
             return False
         account = self._accounts.running(rows[0].account_id)
@@ -172,7 +171,8 @@ class Dispatcher:
             # Something in this burst keeps failing: one at a time, so that a poisoned message stands alone.
             burst = _first_of(arrived)
         await self._answer(account, burst)
-        return True
+        # Whatever came meanwhile has woken the lane; only what was read and left needs another look.
+        return len(burst.ids) < len(rows)
 
     def _wait_s(self, account: Running, rows: Sequence[inbox.Waiting]) -> float:
         if any(row.attempts for row in rows) or len(rows) >= _MOST_IN_A_BURST:
@@ -197,12 +197,18 @@ class Dispatcher:
     # ---------------------------------------------------------------------------------- one answer
 
     async def _answer(self, account: Running, burst: _Burst) -> None:
-        begun = await self._begin(account, burst)
+        at = self._clock.now()
+
+        def begin(c: Connection) -> tuple[_Begun, Turn, Persona]:
+            begun = _begin(c, account, burst, at=at, is_claim=True)
+            return begun, *_turn(c, account, burst, begun, at=at)
+
+        begun, turn, persona = await self._database.write(begin)
         self._on_step("claimed")
+        self._tell(account.persona_id, begun.conversation.id, "message")
         if begun.conversation.held_by:  # a human has taken over; the persona is silent
-            await self._finish_silently(burst)
+            await self._database.write(lambda c: inbox.finish(c, burst.ids, at=at))
             return
-        turn, persona = await self._database.read(lambda c: self._turn(c, account, burst, begun))
         if burst.attempts >= self._pace.attempts:
             await self._commit(account, burst, begun, turn, self._answerer.apology(turn), is_poisoned=True)
             return
@@ -210,7 +216,7 @@ class Dispatcher:
         chat = burst.chat(begun.conversation)
         try:
             async with asyncio.timeout(self._pace.answer_s), self._typing(account.adapter, chat):
-                answer = await self._made(account, persona, begun, turn, chat)
+                answer = await self._made(account, persona, turn, chat)
         except Exception as error:
             log_failure(log, "no answer could be made", error, turn=turn.id, conversation=turn.conversation_id)
             kind = type(error).__name__
@@ -219,8 +225,8 @@ class Dispatcher:
         self._on_step("answered")
         await self._commit(account, burst, begun, turn, answer, took_s=self._clock.monotonic() - started)
 
-    async def _made(self, account: Running, persona: Persona, begun: _Begun, turn: Turn, chat: Chat) -> Answer:
-        if persona.state != "live" or (persona.visibility == "private" and not begun.is_known):
+    async def _made(self, account: Running, persona: Persona, turn: Turn, chat: Chat) -> Answer:
+        if persona.state != "live" or (persona.visibility == "private" and not _is_known(turn.viewer)):
             return self._answerer.closed_door(turn)
         on_text = _Drafts(account.adapter, chat, turn.id, self._clock).show if _can_draft(account, chat) else None
         return await self._answerer.answer(turn, on_text=on_text)
@@ -230,42 +236,6 @@ class Dispatcher:
         at = self._clock.now()
         begun = await self._database.write(lambda c: _begin(c, account, burst, at=at, is_claim=False))
         self._tell(account.persona_id, begun.conversation.id, "message")
-
-    async def _begin(self, account: Running, burst: _Burst) -> _Begun:
-        at = self._clock.now()
-        begun = await self._database.write(lambda c: _begin(c, account, burst, at=at, is_claim=True))
-        self._tell(account.persona_id, begun.conversation.id, "message")
-        return begun
-
-    def _turn(self, c: Connection, account: Running, burst: _Burst, begun: _Begun) -> tuple[Turn, Persona]:
-        persona = personas.persona(c, account.persona_id)
-        conversation = begun.conversation
-        chat = burst.chat(conversation)
-        is_group = chat.kind == "group"
-        if is_group:
-            viewer: Viewer = people.viewer_in_room(c, account.account_id, chat.id, persona.id)
-        else:
-            viewer = people.viewer_of(c, persona.id, begun.person.id)
-        before = conversations.history(c, conversation.id, before_inbox=burst.said[0][0], limit=_HISTORY)
-        is_due = conversation.disclosed_at is None or begun.idle is None or begun.idle >= _NEW_TALK_AFTER
-        turn = Turn(
-            id=new_id(),
-            persona=_card(persona, profiles.current_profile(c, viewer)),
-            viewer=viewer,
-            conversation_id=conversation.id,
-            messages=tuple(words.said(inbound) for _, inbound in burst.said),
-            history=tuple(words.remembered(message) for message in before),
-            person_name=begun.person.name,
-            language=conversation.language or begun.person.language,
-            is_disclosure_due=is_due,
-            is_group=is_group,
-            now=self._clock.now(),
-        )
-        return turn, persona
-
-    async def _finish_silently(self, burst: _Burst) -> None:
-        at = self._clock.now()
-        await self._database.write(lambda c: inbox.finish(c, burst.ids, at=at))
 
     async def _commit(
         self,
@@ -429,7 +399,7 @@ def _row_of(said: dict[int, Inbound], message_id: str | None) -> int | None:
     return next((row for row, one in said.items() if message_id and one.message_id == message_id), None)
 
 
-def _begin(c: Connection, account: Running, burst: _Burst, *, at: Any, is_claim: bool) -> _Begun:
+def _begin(c: Connection, account: Running, burst: _Burst, *, at: datetime, is_claim: bool) -> _Begun:
     """Find out who speaks and where, keep what they said, and count the try."""
     if is_claim:
         inbox.claim(c, burst.ids)
@@ -465,13 +435,47 @@ def _begin(c: Connection, account: Running, burst: _Burst, *, at: Any, is_claim:
     return _Begun(
         conversation=conversation,
         person=person,
-        is_known=person.is_owner or bool(people.circles_of(c, person.id)),
         idle=None if previous is None else at - previous,
     )
 
 
+def _turn(c: Connection, account: Running, burst: _Burst, begun: _Begun, *, at: datetime) -> tuple[Turn, Persona]:
+    """Read what an answer is made of: the persona, what this person may see, and what was said before."""
+    persona = personas.persona(c, account.persona_id)
+    conversation = begun.conversation
+    chat = burst.chat(conversation)
+    is_group = chat.kind == "group"
+    if is_group:
+        viewer = people.viewer_in_room(c, account.account_id, chat.id, persona.id)
+    else:
+        viewer = people.viewer_of(c, persona.id, begun.person.id)
+    before = conversations.history(c, conversation.id, before_inbox=burst.said[0][0], limit=_HISTORY)
+    is_due = conversation.disclosed_at is None or begun.idle is None or begun.idle >= _NEW_TALK_AFTER
+    turn = Turn(
+        id=new_id(),
+        persona=_card(persona, profiles.current_profile(c, viewer)),
+        viewer=viewer,
+        conversation_id=conversation.id,
+        messages=tuple(words.said(inbound) for _, inbound in burst.said),
+        history=tuple(words.remembered(message) for message in before),
+        person_name=begun.person.name,
+        language=conversation.language or begun.person.language,
+        is_disclosure_due=is_due,
+        is_group=is_group,
+        now=at,
+        region=account.region,
+        max_characters=account.adapter.limits.text_length,
+    )
+    return turn, persona
+
+
+def _is_known(viewer: Viewer) -> bool:
+    """Return whether somebody, or the group they sit in, was let in by the owner."""
+    return viewer.sees_all or any(audience.startswith("circle:") for audience in viewer.audiences)
+
+
 def _accept_invitation(
-    c: Connection, account: Running, token: str, identified: people.Identified, chat: Chat, *, at: Any
+    c: Connection, account: Running, token: str, identified: people.Identified, chat: Chat, *, at: datetime
 ) -> Person:
     try:
         if chat.kind == "group":
@@ -500,7 +504,7 @@ def _card(persona: Persona, profile: Any) -> PersonaCard:
     )
 
 
-def _turn_row(turn: Turn, answer: Answer, *, at: Any, took_s: float) -> TurnRow:
+def _turn_row(turn: Turn, answer: Answer, *, at: datetime, took_s: float) -> TurnRow:
     return TurnRow(
         id=turn.id,
         persona_id=turn.persona.id,
@@ -520,7 +524,7 @@ def _turn_row(turn: Turn, answer: Answer, *, at: Any, took_s: float) -> TurnRow:
     )
 
 
-def _report(c: Connection, account: Running, turn: Turn, *, kind: str, summary: str, at: Any) -> None:
+def _report(c: Connection, account: Running, turn: Turn, *, kind: str, summary: str, at: datetime) -> None:
     incidents.report(
         c,
         kind=kind,

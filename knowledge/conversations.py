@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Insert, Select, bindparam, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from knowledge.database import Connection
 from knowledge.errors import NotFound
@@ -34,6 +36,29 @@ class Listed:
     last_is_ours: bool
 
 
+_BY_KEY = select(_conversation).where(_conversation.c.key == bindparam("wanted"))
+_WRITTEN_IN = update(_conversation).where(_conversation.c.id == bindparam("row")).values(last_in_at=bindparam("at"))
+_OPEN = insert(_conversation)
+_ADD = insert(_message)
+_SET_TURN = update(_message).where(_message.c.inbox_id == bindparam("row")).values(turn_id=bindparam("turn"))
+_HISTORY = (
+    select(_message)
+    .where(
+        _message.c.conversation_id == bindparam("conversation"),
+        _message.c.deleted_at.is_(None),
+        or_(_message.c.inbox_id.is_(None), _message.c.inbox_id < bindparam("first")),
+    )
+    .order_by(_message.c.id.desc())
+    .limit(bindparam("most"))
+)
+
+
+@cache
+def _add_once(dialect: str) -> Insert:
+    upsert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return upsert(_message).on_conflict_do_nothing()
+
+
 def open_conversation(
     c: Connection,
     *,
@@ -48,10 +73,10 @@ def open_conversation(
     at: datetime,
 ) -> Conversation:
     """Return the conversation with this key, made now when it is the first time."""
-    row = c.execute(select(_conversation).where(_conversation.c.key == key)).first()
+    row = c.execute(_BY_KEY, {"wanted": key}).first()
     if row is not None:
         found = Conversation(**row._mapping)
-        c.execute(update(_conversation).where(_conversation.c.id == found.id).values(last_in_at=at))
+        c.execute(_WRITTEN_IN, {"row": found.id, "at": at})
         return found
     made = Conversation(
         id=new_id(),
@@ -66,7 +91,7 @@ def open_conversation(
         opened_at=at,
         last_in_at=at,
     )
-    c.execute(insert(_conversation).values(**made.model_dump()))
+    c.execute(_OPEN, made.model_dump())
     return made
 
 
@@ -84,7 +109,7 @@ def conversation(c: Connection, conversation_id: str) -> Conversation:
 
 def conversation_by_key(c: Connection, key: str) -> Conversation | None:
     """Return the conversation with this key, None when nobody has written there yet."""
-    row = c.execute(select(_conversation).where(_conversation.c.key == key)).first()
+    row = c.execute(_BY_KEY, {"wanted": key}).first()
     return None if row is None else Conversation(**row._mapping)
 
 
@@ -100,19 +125,15 @@ def note_answer(c: Connection, conversation_id: str, *, at: datetime, language: 
 
 def add_inbound(c: Connection, conversation: Conversation, messages: Sequence[dict[str, Any]]) -> None:
     """Add what a person said, once: a message whose inbox row is already there is left as it is."""
-    ids = [message["inbox_id"] for message in messages]
-    known = set(c.execute(select(_message.c.inbox_id).where(_message.c.inbox_id.in_(ids))).scalars())
-    fresh = [message for message in messages if message["inbox_id"] not in known]
-    if fresh:
-        shared = {
-            "conversation_id": conversation.id,
-            "persona_id": conversation.persona_id,
-            "person_id": conversation.person_id,
-            "direction": "in",
-            "label": "",
-            "state": "received",
-        }
-        c.execute(insert(_message), [{**shared, **message} for message in fresh])
+    shared = {
+        "conversation_id": conversation.id,
+        "persona_id": conversation.persona_id,
+        "person_id": conversation.person_id,
+        "direction": "in",
+        "label": "",
+        "state": "received",
+    }
+    c.execute(_add_once(c.dialect.name), [{**shared, **message} for message in messages])
 
 
 def add_outbound(
@@ -127,29 +148,28 @@ def add_outbound(
     at: datetime,
 ) -> int:
     """Add one message of the persona, not sent yet; return its id."""
-    added = c.execute(
-        insert(_message).values(
-            conversation_id=conversation.id,
-            persona_id=conversation.persona_id,
-            person_id=conversation.person_id,
-            direction="out",
-            turn_id=turn_id,
-            key=key,
-            text=text,
-            parts=parts,
-            label=label,
-            state="pending",
-            sent_at=at,
-        )
-    )
+    row = {
+        "conversation_id": conversation.id,
+        "persona_id": conversation.persona_id,
+        "person_id": conversation.person_id,
+        "direction": "out",
+        "turn_id": turn_id,
+        "key": key,
+        "text": text,
+        "parts": parts,
+        "label": label,
+        "state": "pending",
+        "sent_at": at,
+    }
+    added = c.execute(_ADD, row)
     assert added.inserted_primary_key is not None
-    key: int = added.inserted_primary_key[0]
-    return key
+    id_: int = added.inserted_primary_key[0]
+    return id_
 
 
 def set_turn(c: Connection, inbox_ids: Sequence[int], turn_id: str) -> None:
     """Say which turn answered these messages."""
-    c.execute(update(_message).where(_message.c.inbox_id.in_(inbox_ids)).values(turn_id=turn_id))
+    c.execute(_SET_TURN, [{"row": inbox_id, "turn": turn_id} for inbox_id in inbox_ids])
 
 
 def _messages(query: Select[Any], c: Connection) -> list[Message]:
@@ -158,14 +178,8 @@ def _messages(query: Select[Any], c: Connection) -> list[Message]:
 
 def history(c: Connection, conversation_id: str, *, before_inbox: int, limit: int = 20) -> list[Message]:
     """Return what was said before the messages now being answered, oldest first."""
-    first = select(func.min(_message.c.id)).where(
-        _message.c.conversation_id == conversation_id, _message.c.inbox_id >= before_inbox
-    )
-    bound = c.execute(first).scalar()
-    query = select(_message).where(_message.c.conversation_id == conversation_id, _message.c.deleted_at.is_(None))
-    if bound is not None:
-        query = query.where(_message.c.id < bound)
-    return _messages(query.order_by(_message.c.id.desc()).limit(limit), c)[::-1]
+    rows = c.execute(_HISTORY, {"conversation": conversation_id, "first": before_inbox, "most": limit})
+    return [Message(**row._mapping) for row in rows][::-1]
 
 
 def messages_of(c: Connection, conversation_id: str, *, after_id: int = 0, limit: int = 200) -> list[Message]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Insert, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from knowledge.database import Connection
@@ -42,6 +43,26 @@ class Waiting:
     received_at: datetime
 
 
+_WAITING = (
+    select(*[_inbox.c[name] for name in Waiting.__dataclass_fields__])
+    .where(_inbox.c.state == "pending", _inbox.c.conversation_key == bindparam("key"))
+    .order_by(_inbox.c.id)
+    .limit(bindparam("most"))
+)
+_CLAIM = update(_inbox).where(_inbox.c.id == bindparam("row")).values(attempts=_inbox.c.attempts + 1)
+_FINISH = (
+    update(_inbox)
+    .where(_inbox.c.id == bindparam("row"), _inbox.c.state == "pending")
+    .values(state=bindparam("new_state"), turn_id=bindparam("turn"), done_at=bindparam("at"))
+)
+
+
+@cache
+def _store(dialect: str) -> Insert:
+    upsert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return upsert(_inbox).on_conflict_do_nothing()
+
+
 def _upsert(c: Connection) -> type[sqlite.Insert] | type[postgresql.Insert]:
     return postgresql.Insert if c.dialect.name == "postgresql" else sqlite.Insert
 
@@ -52,24 +73,20 @@ def store(
     """Store events and the place to go on from; return those that had not been stored before."""
     fresh: list[Arrived] = []
     for event in events:
-        statement = (
-            _upsert(c)(_inbox)
-            .values(
-                account_id=account_id,
-                event_id=event.event_id,
-                conversation_key=event.conversation_key,
-                kind=event.kind,
-                payload=event.payload,
-                raw=event.raw,
-                state=event.state,
-                attempts=0,
-                last_error="",
-                received_at=at,
-                done_at=None if event.state == "pending" else at,
-            )
-            .on_conflict_do_nothing()
-        )
-        if c.execute(statement).rowcount:
+        row = {
+            "account_id": account_id,
+            "event_id": event.event_id,
+            "conversation_key": event.conversation_key,
+            "kind": event.kind,
+            "payload": event.payload,
+            "raw": event.raw,
+            "state": event.state,
+            "attempts": 0,
+            "last_error": "",
+            "received_at": at,
+            "done_at": None if event.state == "pending" else at,
+        }
+        if c.execute(_store(c.dialect.name), row).rowcount:
             fresh.append(event)
     if cursor is not None:
         write_cursor(c, account_id, *cursor)
@@ -103,19 +120,13 @@ def count_waiting(c: Connection) -> int:
 
 def waiting(c: Connection, conversation_key: str, *, limit: int = 200) -> list[Waiting]:
     """Return what waits in one conversation, oldest first."""
-    columns = [_inbox.c[name] for name in Waiting.__dataclass_fields__]
-    rows = c.execute(
-        select(*columns)
-        .where(_inbox.c.state == "pending", _inbox.c.conversation_key == conversation_key)
-        .order_by(_inbox.c.id)
-        .limit(limit)
-    )
+    rows = c.execute(_WAITING, {"key": conversation_key, "most": limit})
     return [Waiting(**row._mapping) for row in rows]
 
 
 def claim(c: Connection, ids: Sequence[int]) -> None:
     """Count one more try at these events, before it is made, so that one which kills the process is noticed."""
-    c.execute(update(_inbox).where(_inbox.c.id.in_(ids)).values(attempts=_inbox.c.attempts + 1))
+    c.execute(_CLAIM, [{"row": id_} for id_ in ids])
 
 
 def note_failure(c: Connection, ids: Sequence[int], error: str) -> None:
@@ -125,12 +136,8 @@ def note_failure(c: Connection, ids: Sequence[int], error: str) -> None:
 
 def finish(c: Connection, ids: Sequence[int], *, at: datetime, turn_id: str | None = None, state: str = "done") -> int:
     """Mark events as dealt with; return how many were still waiting, so that a caller can tell a lost race."""
-    done = c.execute(
-        update(_inbox)
-        .where(_inbox.c.id.in_(ids), _inbox.c.state == "pending")
-        .values(state=state, turn_id=turn_id, done_at=at)
-    )
-    return done.rowcount
+    rows = [{"row": id_, "new_state": state, "turn": turn_id, "at": at} for id_ in ids]
+    return sum(c.execute(_FINISH, row).rowcount for row in rows)
 
 
 def move(c: Connection, account_id: str, keys: dict[str, str]) -> None:

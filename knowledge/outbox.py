@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from knowledge.database import Connection
 from knowledge.media import note_platform_id
@@ -35,6 +35,30 @@ class Parcel:
     due_at: datetime
 
 
+_OPEN_PARCELS = (
+    select(*[_outbox.c[name] for name in Parcel.__dataclass_fields__])
+    .where(_outbox.c.conversation_id == bindparam("conversation"), _outbox.c.state.in_(OPEN))
+    .order_by(_outbox.c.id)
+    .limit(bindparam("most"))
+)
+_QUEUE = insert(_outbox)
+_MARK_SENDING = (
+    update(_outbox)
+    .where(_outbox.c.id == bindparam("row"))
+    .values(state="sending", attempts=_outbox.c.attempts + 1, attempted_at=bindparam("at"))
+)
+_MARK_SENT = (
+    update(_outbox)
+    .where(_outbox.c.id == bindparam("row"))
+    .values(state="sent", sent_at=bindparam("at"), receipt=bindparam("given"), last_error="", payload="")
+)
+_MARK_MESSAGE = (
+    update(_message)
+    .where(_message.c.id == bindparam("row"))
+    .values(state="sent", platform_message_id=bindparam("platform_id"))
+)
+
+
 def queue(
     c: Connection,
     *,
@@ -59,7 +83,7 @@ def queue(
         "unknown_attempts": 0,
         "due_at": at,
     }
-    added = c.execute(insert(_outbox).values(**values, created_at=at, receipt="", last_error=""))
+    added = c.execute(_QUEUE, {**values, "created_at": at, "receipt": "", "last_error": ""})
     assert added.inserted_primary_key is not None
     return Parcel(id=added.inserted_primary_key[0], **values)
 
@@ -77,23 +101,13 @@ def open_conversations(c: Connection) -> list[tuple[str, str]]:
 
 def open_parcels(c: Connection, conversation_id: str, *, limit: int = 50) -> list[Parcel]:
     """Return what is left to send in one conversation, oldest first."""
-    columns = [_outbox.c[name] for name in Parcel.__dataclass_fields__]
-    rows = c.execute(
-        select(*columns)
-        .where(_outbox.c.conversation_id == conversation_id, _outbox.c.state.in_(OPEN))
-        .order_by(_outbox.c.id)
-        .limit(limit)
-    )
+    rows = c.execute(_OPEN_PARCELS, {"conversation": conversation_id, "most": limit})
     return [Parcel(**row._mapping) for row in rows]
 
 
 def mark_sending(c: Connection, parcel_id: int, *, at: datetime) -> None:
     """Say that an attempt begins. A process that dies from here on leaves a send of unknown outcome."""
-    c.execute(
-        update(_outbox)
-        .where(_outbox.c.id == parcel_id)
-        .values(state="sending", attempts=_outbox.c.attempts + 1, attempted_at=at)
-    )
+    c.execute(_MARK_SENDING, {"row": parcel_id, "at": at})
 
 
 def mark_sent(
@@ -106,17 +120,9 @@ def mark_sent(
     at: datetime,
 ) -> None:
     """Keep the platform's receipt with the outbox row and the message."""
-    c.execute(
-        update(_outbox)
-        .where(_outbox.c.id == parcel.id)
-        .values(state="sent", sent_at=at, receipt=receipt, last_error="", payload="")
-    )
+    c.execute(_MARK_SENT, {"row": parcel.id, "at": at, "given": receipt})
     if parcel.message_id is not None:
-        c.execute(
-            update(_message)
-            .where(_message.c.id == parcel.message_id)
-            .values(state="sent", platform_message_id=platform_message_id)
-        )
+        c.execute(_MARK_MESSAGE, {"row": parcel.message_id, "platform_id": platform_message_id})
     for sha256, platform_id in media_ids.items():
         note_platform_id(c, parcel.account_id, sha256, platform_id)
 

@@ -13,9 +13,12 @@ from knowledge.tables import Turn
 _turn = Turn.__table__  # type: ignore[attr-defined]
 
 
+_KEEP = insert(_turn)
+
+
 def keep_turn(c: Connection, turn: Turn) -> None:
     """Keep how an answer was made."""
-    c.execute(insert(_turn).values(**turn.model_dump()))
+    c.execute(_KEEP, turn.model_dump())
 
 
 def turn(c: Connection, turn_id: str) -> Turn:
