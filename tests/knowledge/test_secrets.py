@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,7 +36,7 @@ def test_the_key_is_made_on_the_first_sealing_for_its_owner_alone(box: SecretBox
     assert not file.exists()
     box.seal(b"x", "row")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert os.listdir(file.parent) == ["secret.key"]
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_many_who_seal_first_at_once_use_one_key(tmp_path: Path) -> None:
