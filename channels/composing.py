@@ -100,17 +100,24 @@ class _Target:
     def pieces(self, markdown: str) -> list[str]:
         """Return the CommonMark of each message."""
         if self.fits(markdown):
-            return [markdown] if markdown.strip() else []
+            return [markdown] if self._says_something(markdown) else []
         if not has_markup(markdown):
             return split(markdown, length=self.length, unit=self.unit)
-        return [piece for blocks in self._pages(parse(markdown)) for piece in self._written(blocks)]
+        pages = self._pages(parse(markdown))
+        return [piece for page in pages if self._shown(page).strip() for piece in self._written(page)]
 
     def fits(self, markdown: str) -> bool:
         return len(markdown) * _MOST_PER_CHARACTER <= self.length or self._size(parse(markdown)) <= self.length
 
+    def _says_something(self, markdown: str) -> bool:
+        # A letter is always shown; without one the marks may be all there is, such as an empty quote.
+        return any(map(str.isalnum, markdown)) or bool(self._shown(parse(markdown)).strip())
+
+    def _shown(self, blocks: Iterable[Block]) -> str:
+        return format_blocks(blocks).text if self.platform == "telegram" else write(blocks, self.platform)
+
     def _size(self, blocks: Iterable[Block]) -> int:
-        shown = format_blocks(blocks).text if self.platform == "telegram" else write(blocks, self.platform)
-        return measure(shown, self.unit)
+        return measure(self._shown(blocks), self.unit)
 
     def _pages(self, blocks: Iterable[Block]) -> Iterator[list[Block]]:
         page: list[Block] = []

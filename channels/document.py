@@ -102,8 +102,20 @@ def _is_safe(url: str) -> bool:
 
 def _link_bare_addresses(tokens: Sequence[Token]) -> None:
     for token in tokens:
-        if token.type == "inline" and token.children and "://" in token.content:
-            token.children = list(_with_links(token.children))
+        if token.type == "inline" and token.children:
+            token.children = list(_with_links(_with_labels(token.children)))
+
+
+def _with_labels(children: Iterable[Token]) -> Iterable[Token]:
+    """Yield the tokens, and the address itself in a link that has no words."""
+    from markdown_it.token import Token
+
+    opened: Token | None = None
+    for child in children:
+        if child.type == "link_close" and opened is not None:
+            yield Token("text", "", 0, content=str(opened.attrGet("href") or ""))
+        opened = child if child.type == "link_open" else None
+        yield child
 
 
 def _with_links(children: Iterable[Token]) -> Iterable[Token]:

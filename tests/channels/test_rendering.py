@@ -213,7 +213,8 @@ def test_no_words_can_make_a_tag_of_their_own(markdown: str) -> None:
 @given(text=hard_text)
 @settings(max_examples=150, deadline=None)
 def test_escaped_words_are_shown_as_they_are(text: str) -> None:
-    assert _without_space(telegram(escape(text)).text) == _without_space(text.replace("\0", "\ufffd"))
+    shown = telegram(escape(text)).text
+    assert _without_space(shown.replace("\0", "\ufffd")) == _without_space(text.replace("\0", "\ufffd"))
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -228,6 +229,17 @@ def test_markup_is_cut_with_its_looks_and_without_losing_words(markdown: str, pl
     before = "".join(block.text for block in parse(markdown))
     after = "".join(block.text for each in words for block in parse(each))
     assert _without_space(after) == _without_space(before)
+
+
+@pytest.mark.parametrize("mark", ["> ", "- ", "1. ", "> - ", "*", "[", "`", "~~"])
+def test_marks_nested_beyond_all_sense_lose_no_word(mark: str) -> None:
+    for count in (3, 9, 10, 19, 20, 300):
+        for shown in (
+            telegram(mark * count + "kept").text,
+            to_html(mark * count + "kept"),
+            render(mark * count + "kept", "slack"),
+        ):
+            assert "kept" in shown
 
 
 def test_a_long_bold_passage_is_bold_in_every_message() -> None:
@@ -294,6 +306,16 @@ def test_buttons_stand_with_the_last_text_or_become_a_list() -> None:
     parts: list[Part] = [Text(text="Which?"), Button(label="This", payload="1"), Button(label="That", payload="2")]
     assert compose(parts, Limits(text_length=99, has_buttons=True), platform="plain") == [tuple(parts)]
     assert compose(parts, Limits(text_length=99), platform="plain") == [(parts[0],), (Text(text="- This\n- That"),)]
+
+
+@pytest.mark.parametrize("nothing", ["", " \n", "> ", "#", "```", "> > \n\n>", "~~~\n\n~~~"])
+def test_marks_without_words_are_no_message(nothing: str) -> None:
+    assert compose([Text(text=nothing)], Limits(text_length=4000), platform="telegram") == []
+
+
+def test_a_link_without_words_shows_its_address() -> None:
+    assert telegram("[](https://example.org/a)").text == "https://example.org/a"
+    assert ">https://example.org/a</a>" in to_html("[](https://example.org/a)")
 
 
 def test_disclosure_and_answer_are_messages_of_their_own() -> None:
