@@ -53,6 +53,7 @@ _END_OF_SENTENCE = tuple(".!?…")
 _BURST = timedelta(seconds=90)
 _LONGEST_PHRASE = 4
 _LONGEST_GREETING = 5
+_LONGEST_NAME = 2
 _FEWEST = 3
 _MOST_LISTED = 12
 _LOW, _FAIR = 200, 1000
@@ -227,8 +228,10 @@ def _closing(text: str, language: str) -> str:
     words = _WORD.findall(_EMOJI.sub(" ", pieces[-1]))
     known = _known(_habits().closings, language)
     found = _phrase_before_a_name(words, known, is_whole_piece=True)
+    if len(words) - len(found.split()) > _LONGEST_NAME:
+        return ""
     # A greeting such as `ciao` at the very start of a message is no parting.
-    return "" if len(pieces) == 1 and found and found == _greeting(text, language) else found
+    return "" if len(pieces) == 1 and found == _greeting(text, language) else found
 
 
 def _phrase_before_a_name(words: Sequence[str], known: frozenset[str], *, is_whole_piece: bool) -> str:
