@@ -16,7 +16,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-uv.lock")
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 OUR_PACKAGES = {"bot", "channels", "agents", "knowledge", "admin"}
 _HEAVY = {"torch", "transformers", "sentence-transformers", "openai-whisper", "faster-whisper", "huggingface-hub"}
 
