@@ -159,6 +159,7 @@ class SqliteDatabase:
         self._is_closed = True
         self._wanted.put(None)
         self._thread.join()
+        self._refuse_latecomers()
         self._pool.shutdown(wait=True)
         if self._glancing is not None:
             self._glancing.close()
@@ -171,6 +172,16 @@ class SqliteDatabase:
         future: Future[T] = Future()
         self._wanted.put(_Wanted(change, future))
         return future
+
+    def _refuse_latecomers(self) -> None:
+        """Answer those who asked while the writer was ending, so that nobody waits for ever."""
+        while True:
+            try:
+                late = self._wanted.get_nowait()
+            except queue.Empty:
+                return
+            if late is not None:
+                late.future.set_exception(StoreUnavailable("The database is closed."))
 
     def _write_in_groups(self) -> None:
         connection: Connection | None = None
@@ -220,7 +231,7 @@ class SqliteDatabase:
                 savepoint = connection.begin_nested()
                 try:
                     result = wanted.change(connection)
-                except Exception as error:  # handed to the one who asked
+                except BaseException as error:  # handed to the one who asked; the writer goes on
                     savepoint.rollback()
                     outcomes.append((wanted, None, error))
                 else:
