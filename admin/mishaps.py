@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -72,10 +73,13 @@ class Mishaps:
             return await self._show(request, _known(error))
         except ConnectionError:
             raise
-        except Exception:
+        except Exception as error:
             if request.transport is None:
                 raise
-            log.exception("page failed", extra={"method": request.method, "route": _route(request)})
+            # The place alone: an error's own words may quote somebody.
+            frames = traceback.extract_tb(error.__traceback__)[-4:]
+            where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
+            log.error("page failed: %s at %s", type(error).__name__, where, extra={"ids": {"route": _route(request)}})
             return await self._show(request, mishap_of(500))
 
     async def _dressed(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
@@ -136,7 +140,7 @@ def _known(error: KnowledgeError) -> Mishap:
     statuses = ((NotFound, 404), (Forbidden, 403), (Conflict, 409), (ArchiveInvalid, 422), (StoreUnavailable, 503))
     status = next((status for kind, status in statuses if isinstance(error, kind)), 500)
     if status >= 500:
-        log.error("page failed", extra={"kind": type(error).__name__})
+        log.error("page failed: %s", type(error).__name__)
     more = f" {error.next_step}" if isinstance(error, ArchiveInvalid) and error.next_step else ""
     return mishap_of(status, f"{error}{more}" if status < 500 else "")
 

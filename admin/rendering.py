@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,7 +14,7 @@ _TINTS = 8
 
 KINDS = {
     "self": "Living person",
-    "memorial": "In memory of",
+    "memorial": "In loving memory",
     "brand": "Brand",
     "fictional": "Fictional character",
 }
@@ -74,6 +74,7 @@ def environment(folder: Path, asset: Callable[[str], str]) -> Environment:
         thousands=thousands,
         excerpt=excerpt,
         told=told,
+        enumerated=enumerated,
     )
     return made
 
@@ -91,11 +92,12 @@ def tint(key: str) -> int:
 
 
 def moment(at: datetime | None, zone: tzinfo | None = None) -> str:
-    """Return a time in words, such as `3 March 2026, 14:05`."""
+    """Return a time in words, such as `3 March 2026, 14:05`; the day alone when only the day is known."""
     if at is None:
         return ""
     local = at.astimezone(zone) if zone else at
-    return f"{local.day} {local:%B %Y, %H:%M}"
+    is_day = (at.hour, at.minute, at.second) == (0, 0, 0)
+    return f"{local.day} {local:%B %Y}" if is_day else f"{local.day} {local:%B %Y, %H:%M}"
 
 
 def iso(at: datetime) -> str:
@@ -188,3 +190,9 @@ def told(value: object) -> str:
             return ", ".join(f"{name}: {told(each)}" for name, each in value.items())
         case _:
             return str(value)
+
+
+def enumerated(words: Iterable[str]) -> str:
+    """Return words as a sentence lists them."""
+    found = list(words)
+    return " and ".join(filter(None, (", ".join(found[:-1]), *found[-1:])))

@@ -16,8 +16,7 @@ INCIDENTS = {
     "crisis": "Somebody may be in danger",
     "dead_letter": "An answer could not be delivered",
     "poisoned": "A message could not be answered",
-    "account": "An account needs attention",
-    "broken_account": "An account needs attention",
+    "account_broken": "An account needs attention",
     "model_unavailable": "The model did not answer",
     "guard": "A guard stepped in",
     "forget": "Somebody asks to be forgotten",
@@ -42,12 +41,14 @@ class HomePages:
     async def home(self, request: web.Request) -> web.Response:
         """Show the personas, the latest conversations and what needs attention."""
         await self._desk.gate.need(request)
+        counted = await self._desk.read(_with_counts)
         since = self._desk.now() - timedelta(days=7)
         return await self._desk.panel_page(
             request,
             "panel/home.html",
             here="home",
-            personas=await self._desk.read(_with_counts),
+            personas=counted,
+            by_id={persona.id: persona for persona, _ in counted},
             incidents=(await self._desk.read(incidents.open_incidents))[:5],
             latest=await self._desk.read(lambda c: conversations.list_conversations(c, limit=6)),
             week=await self._desk.read(lambda c: turns.spent(c, since=since)),
