@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 (a header's name)
 _MOST_BYTES = 1024 * 1024
+_READ_S = 30
 _POLL_S = 25
 _POLL_GRACE_S = 15
 _BATCH = 100
@@ -74,7 +75,8 @@ class TelegramReceiver:
         if not self._is_from_telegram(request):
             return web.Response(status=401)
         try:
-            body = await _read(request)
+            async with asyncio.timeout(_READ_S):
+                body = await _read(request)
         except (web.RequestPayloadError, ClientError, ValueError, OSError):
             return web.Response(status=400)
         if body is None:

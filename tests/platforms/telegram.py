@@ -94,6 +94,7 @@ class Telegram:
         self.faults = Faults()
         self.rates: Rates | None = None
         self.has_drafts = True
+        self.refuses_entities = False
         self.takes_http = True
         """Telegram's own server takes https webhooks alone; a self-hosted one takes both."""
         self.folder: Path | None = None
@@ -280,6 +281,7 @@ class Telegram:
             return _refused(Refusal(400, "Bad Request: can't parse the request"))
         call = Call(time.monotonic(), bot.id, rest, params)
         self.calls.append(call)
+        self._changed()
         response = await self._carry_out(call, bot, request)
         call.took_s = time.monotonic() - call.at
         self._changed()

@@ -118,7 +118,7 @@ async def send_message(telegram: Telegram, bot: LocalBot, params: Params) -> Any
     if not text.strip():
         raise bad("message text is empty")
     fields: dict[str, Any] = {"text": text}
-    if entities := _entities(params, "entities", text):
+    if entities := _entities(params, "entities", text, telegram.refuses_entities):
         fields["entities"] = entities
     return _keep(telegram, bot, "sendMessage", chat_id, params, fields)
 
@@ -399,10 +399,12 @@ class _Html(html.parser.HTMLParser):
             raise bad(f'can\'t parse entities: Unexpected end tag "{tag}" at byte offset 0')
 
 
-def _entities(params: Params, name: str, text: str) -> list[dict[str, Any]]:
+def _entities(params: Params, name: str, text: str, is_refusing: bool = False) -> list[dict[str, Any]]:
     entities = _json(params, name, [])
     if not entities:
         return []
+    if is_refusing:
+        raise bad("can't parse entities: Unsupported type specified")
     length = len(text.encode("utf-16-le")) // 2
     for one in entities:
         if not isinstance(one, dict) or one.get("type") not in _ENTITIES.split():
