@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from typing import IO
+from typing import Protocol
 
 from knowledge.errors import ArchiveInvalid
 from knowledge.importers.json_text import sniff_encoding
@@ -35,7 +35,14 @@ def encoding_of(head: bytes) -> tuple[str, int]:
     return "utf-8", 0
 
 
-def text_of(stream: IO[bytes]) -> Iterator[str]:
+class Readable(Protocol):
+    """What bytes can be read from."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return the next bytes, b'' at the end."""
+
+
+def text_of(stream: Readable) -> Iterator[str]:
     """Yield the text of a stream in pieces, with `\\n` as the only end of a line.
 
     Raises:

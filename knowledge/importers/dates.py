@@ -25,7 +25,9 @@ _MONTHS = {
     12: "december dec diciembre dezembro decembre dezember dicembre",
 }
 _MONTH_OF = {name: month for month, names in _MONTHS.items() for name in names.split()}
-_DAY_MONTH = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th|er|º|\.)? (?:de |of )?([^\W\d_]{3,10})\.?,? (?:de |del |of )?(1[5-9]\d{2}|20\d{2})\b")
+_DAY_MONTH = re.compile(
+    r"\b(\d{1,2})(?:st|nd|rd|th|er|º|\.)? (?:de |of )?([^\W\d_]{3,10})\.?,? (?:de |del |of )?(1[5-9]\d{2}|20\d{2})\b"
+)
 _MONTH_DAY = re.compile(r"\b([^\W\d_]{3,10})\.? (\d{1,2})(?:st|nd|rd|th)?,? (1[5-9]\d{2}|20\d{2})\b")
 _MONTH_YEAR = re.compile(r"\b([^\W\d_]{3,10})\.?,? (?:de |del |of )?(1[5-9]\d{2}|20\d{2})\b")
 

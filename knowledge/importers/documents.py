@@ -34,8 +34,10 @@ _SKIPPED = frozenset(
 _BLOCKS = frozenset(
     {"p", "li", "blockquote", "pre", "td", "th", "dt", "dd", "figcaption", "caption", "address", "summary", "tr"}
 )
+_SECTIONS = frozenset({"div", "section", "article", "ul", "ol", "main", "header", "footer"})
 _HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 _MOST_DEPTH = 200
+_BREAK = "\v"
 _OWN_NAMES = frozenset({"", "me", "i", "yo", "eu", "moi", "ich", "io"})
 
 
@@ -113,8 +115,8 @@ def _records(document: _Document, member: Member, owner: str, own_names: tuple[s
 
 
 def _key(passage: Passage, author: str) -> str:
-    said = " ".join(passage.text.split())
-    return f"document:{blake2b(f'{author}\0{said}'.encode('utf-8', 'replace'), digest_size=12).hexdigest()}"
+    said = "\0".join((author, " ".join(passage.text.split()))).encode("utf-8", "replace")
+    return f"document:{blake2b(said, digest_size=12).hexdigest()}"
 
 
 def _open_document(tree: Tree, member: Member, zone: ZoneInfo) -> _Document:
@@ -172,6 +174,7 @@ def read_markdown(text: str, zone: ZoneInfo) -> _Document:
             waiting.clear()
 
     level = 0
+    before = ""
     for token in tokens:
         if token.type == "heading_open":
             _flush()
@@ -193,10 +196,8 @@ def read_markdown(text: str, zone: ZoneInfo) -> _Document:
             if level:
                 headings = {depth: name for depth, name in headings.items() if depth < level} | {level: said}
                 document.title = document.title or said
-            elif list_depth and waiting and waiting[-1:] == [""]:
-                waiting[-1] = said
-            elif list_depth and token.level and waiting and _is_cell(tokens, token):
-                waiting[-1] = f"{waiting[-1]} | {said}"
+            elif before in ("td_open", "th_open"):
+                waiting[-1] = f"{waiting[-1]} | {said}" if waiting[-1] else said
             elif list_depth:
                 waiting.append(prefix + said)
                 prefix = ""
@@ -207,6 +208,7 @@ def read_markdown(text: str, zone: ZoneInfo) -> _Document:
             waiting.append(token.content.rstrip())
             if not list_depth:
                 _flush()
+        before = token.type
     _flush()
     return document
 
@@ -255,7 +257,7 @@ class _Walker:
             elif tag in _SKIPPED or tag is None or tag.startswith(("-", "_", "!")):
                 continue
             elif tag == "br":
-                self._loose.append("\n")
+                self._loose.append(_BREAK)
             elif tag in _HEADINGS:
                 self._end()
                 self._heading(_HEADINGS[tag], _one_line(node.text()))
@@ -264,7 +266,7 @@ class _Walker:
                 cells = [_one_line(cell.text()) for cell in node.iter() if cell.tag in ("td", "th")]
                 self._add(" | ".join(cell for cell in cells if cell))
             elif depth < _MOST_DEPTH and node.child is not None:
-                is_block = tag in _BLOCKS or tag in ("div", "section", "article", "ul", "ol", "main", "header", "footer")
+                is_block = tag in _BLOCKS or tag in _SECTIONS
                 if is_block:
                     self._end()
                     if tag == "li":
@@ -282,8 +284,8 @@ class _Walker:
         self._add(text)
 
     def _add(self, text: str) -> None:
-        lines = [" ".join(line.split()) for line in text.split("\n")] if "\n" in text else [" ".join(text.split())]
-        said = " ".join(line for line in lines if line)
+        lines = [_one_line(line) for line in text.split(_BREAK)]
+        said = "\n".join(line for line in lines if line)
         if said and said != "-":
             headings = tuple(self._headings[level] for level in sorted(self._headings))
             self._document.blocks.append(Block(said, headings))
@@ -312,7 +314,7 @@ def _is_heading(paragraph: str, following: str) -> bool:
         and bool(following)
         and len(following) > len(line)
         and line[-1] not in ".,;:!?…。！？"
-        and line[0] not in "-*•\"“«—"
+        and line[0] not in '-*•"“«—'
         and (line[0].isupper() or line[0].isdigit() or not line[0].isascii())
         and len(line.split()) <= 8
     )
@@ -339,11 +341,6 @@ def _plain(token: Token) -> str:
         elif child.type == "image":
             parts.append(child.content)
     return "".join(parts).strip()
-
-
-def _is_cell(tokens: list[Token], token: Token) -> bool:
-    before = tokens[tokens.index(token) - 1]
-    return before.type in ("td_open", "th_open")
 
 
 def _decoded_html(data: bytes) -> str:

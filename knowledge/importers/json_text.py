@@ -1,7 +1,7 @@
 """Tolerant JSON: what real exports write that no JSON library reads, read piece by piece in bounded memory.
 
-Byte order marks and UTF-16, `\\xNN` escapes, lone surrogates, raw control characters, NaN, files that were cut short, and
-UTF-8 that was written as Latin-1 ("mojibake"). Every repair is counted.
+Byte order marks and UTF-16, `\\xNN` escapes, lone surrogates, raw control characters, NaN, files that were cut short,
+and UTF-8 that was written as Latin-1 ("mojibake"). Every repair is counted.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def pieces(stream: IO[bytes], repairs: Repairs, *, mends_mojibake: bool = True) 
     elif opening == "{":
         rest: dict[str, Any] = {}
         try:
-            for key in text.keys():
+            for key in text.names():
                 name = mend(key)
                 if text.peek() == "[":
                     is_empty = True
@@ -188,7 +188,7 @@ class _Text:
             if not self._goes_on("]"):
                 return
 
-    def keys(self) -> Iterator[str]:
+    def names(self) -> Iterator[str]:
         """Yield the keys of the object that begins here; the caller reads each value."""
         self._at += 1
         if self.peek() == "}":

@@ -1,4 +1,4 @@
-"""Splits a text into passages of about sixty to a hundred and twenty words, at the bounds of paragraphs and sentences."""
+"""Splits a text into passages of about sixty to a hundred and twenty words, at bounds of paragraphs and sentences."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def passages(blocks: Iterable[Block]) -> Iterator[Passage]:
     for block in blocks:
         if block.headings != headings:
             if waiting:
-                yield Passage("\n\n".join(waiting), headings)
+                yield Passage(_joined(waiting), headings)
             waiting, words, headings = [], 0, block.headings
         for piece in _pieces(block.text):
             size = count_words(piece)
             if waiting and (words >= LEAST_WORDS or words + size > MOST_WORDS):
-                yield Passage("\n\n".join(waiting), headings)
+                yield Passage(_joined(waiting), headings)
                 waiting, words = [], 0
             waiting.append(piece)
             words += size
     if waiting:
-        yield Passage("\n\n".join(waiting), headings)
+        yield Passage(_joined(waiting), headings)
 
 
 def count_words(text: str) -> int:
@@ -65,6 +65,14 @@ def sentences(text: str) -> list[str]:
             start = match.end()
     rest = text[start:].strip()
     return [*found, rest] if rest else found
+
+
+def _joined(pieces: list[str]) -> str:
+    text = pieces[0]
+    for piece in pieces[1:]:
+        # The points of a list stay close together.
+        text += ("\n" if piece.startswith("- ") and text.rpartition("\n")[2].startswith("- ") else "\n\n") + piece
+    return text
 
 
 def _pieces(text: str) -> Iterator[str]:

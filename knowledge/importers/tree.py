@@ -90,6 +90,11 @@ class SafeTree:
             self._resolver = _Resolver(self._files)
         return self._resolver.find(uri)
 
+    def leave_out(self, path: str) -> None:
+        """Act as if there were no such member: reading it failed before."""
+        self._files.pop(path, None)
+        self._members = [member for member in self._members if member.path != path]
+
     def close(self) -> None:
         """Close every archive."""
         for archive in self._archives:
@@ -216,7 +221,7 @@ class TreeView:
     """Some of the files of another tree: what one importer is given of a mixed folder."""
 
     def __init__(self, tree: SafeTree | TreeView, paths: Iterable[str]) -> None:
-        self.name = tree.name
+        self.name: str = tree.name
         self._tree = tree
         wanted = set(paths)
         self._members = [member for member in tree.members() if member.path in wanted]

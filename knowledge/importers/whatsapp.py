@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -40,7 +41,7 @@ _SURVEY_LINES = 400
 
 _MARK = re.compile(f"[{MARKS}]")
 _UNKNOWN_CONTACT = re.compile(f"^[{MARKS}]*~[ \u00a0\u202f]?")
-_QUOTES = re.compile("[\"“”„«»「」『』]")
+_QUOTES = re.compile('["“”„«»「」『』]')
 _BRACKETED = re.compile(r"^<[^<>\n]{3,60}>$")
 _EDITED = re.compile(r"\s*<([^<>\n]{4,60})>$")
 _ATTACHED_IOS = re.compile(r"<([^:<>\n]{2,30}): ?([^<>\n/\\]{1,200}\.\w{1,5})>")
@@ -55,12 +56,14 @@ _OPTION = re.compile(r"^[^\W\d_][\w ]{1,20} ?[:：] ?(.{1,200}?) \((\d+)[^()]*\)
 _POLL = re.compile(r"^([^\n:：]{2,24}) ?[:：]\n")
 
 _TITLE = re.compile(
-    r"^(?:whats ?app[ -]?(?:chat|sohbeti|トーク|チャット|聊天|對話|대화)?(?: (?:with|mit|met|med|con|com|avec|z)| -| –)? ?"
+    r"^(?:whats ?app[ -]?(?:chat|sohbeti|トーク|チャット|聊天|對話|대화)?"
+    r"(?: (?:with|mit|met|med|con|com|avec|z)| -| –)? ?"
     r"|chat (?:de|do|di) whatsapp (?:con|com|en) |chat whatsapp (?:con|com|avec) |conversa (?:do|de) whatsapp com "
     r"|discussion whatsapp avec |conversation whatsapp avec |чат whatsapp с (?:контактом |группой )?"
     r"|دردشة واتساب مع |دردشة whatsapp مع |צ'אט whatsapp עם |czat whatsapp z |obrolan whatsapp dengan "
     r"|percakapan whatsapp dengan |与|與|与 |與 )(?P<after>.+)$"
-    r"|^(?P<before>.+?)(?: ile whatsapp sohbeti|님과 나눈 whatsapp 대화|님과의 whatsapp 대화| ?との ?whatsapp ?(?:トーク|チャット)?"
+    r"|^(?P<before>.+?)(?: ile whatsapp sohbeti|님과 나눈 whatsapp 대화|님과의 whatsapp 대화"
+    r"| ?との ?whatsapp ?(?:トーク|チャット)?"
     r"| ile olan whatsapp sohbeti)$",
     re.IGNORECASE,
 )
@@ -368,7 +371,7 @@ def _survey_of(member: Member, tree_name: str, texts: Iterator[str]) -> _Survey 
             looked_at += 1
             languages.update(phrases().languages_of_line(said))
             if author is None and not subject and looked_at < 6:
-                quoted = re.search("[\"“„«「](.{1,100})[\"”“»」]", body)
+                quoted = re.search('["“„«「](.{1,100})["”“»」]', body)
                 subject = quoted[1] if quoted else ""
     named: Counter[str] = Counter()
     for name, count in authors.items():
@@ -394,7 +397,7 @@ def _messages(pattern: re.Pattern[str], texts: Iterator[str]) -> Iterator[tuple[
             if len(buffer) > _MOST_WAITING:
                 buffer = buffer[-4096:]
             continue
-        for match, following in zip(matches, matches[1:], strict=False):
+        for match, following in pairwise(matches):
             yield match, buffer[match.end() : following.start() - 1]
         last = matches[-1]
         # The last message may go on in the next piece; what is far too long for one is not kept.

@@ -12,6 +12,7 @@ import stat
 import struct
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import IO
 
 from knowledge.errors import ArchiveInvalid
@@ -177,7 +178,8 @@ class ZipArchive:
                 next_step="Download it again, with another browser, or ask the platform for smaller files.",
             )
         return ArchiveInvalid(
-            f"{self.label} is not a whole ZIP file.", next_step="The download was probably cut short: download it again."
+            f"{self.label} is not a whole ZIP file.",
+            next_step="The download was probably cut short: download it again.",
         )
 
 
@@ -230,7 +232,7 @@ def _sizes(packed: int, unpacked: int, offset: int, extra: bytes) -> tuple[int, 
 def _refuse_overlap(spans: list[tuple[int, int]], directory_start: int, label: str) -> None:
     spans.sort()
     spans.append((directory_start, directory_start))
-    for (_, end), (following, _) in zip(spans, spans[1:], strict=False):
+    for (_, end), (following, _) in pairwise(spans):
         if end > following:
             raise ArchiveInvalid(
                 f"The files inside {label} lie on top of each other.",
