@@ -94,7 +94,7 @@ def memories(
             query = query.where(_memory.c[column] == wanted)
     if before_id is not None:
         query = query.where(_memory.c.id < before_id)
-    return all_of(c, Memory, query.order_by(_memory.c.id.desc()).limit(limit))
+    return _shown(viewer, all_of(c, Memory, query.order_by(_memory.c.id.desc()).limit(limit)))
 
 
 def memory(c: Connection, viewer: Viewer, memory_id: int) -> Memory:
@@ -106,7 +106,7 @@ def memory(c: Connection, viewer: Viewer, memory_id: int) -> Memory:
     found = first_of(c, Memory, select(_memory).where(_seen_by(viewer), _memory.c.id == memory_id))
     if found is None:
         raise NotFound("There is no such memory, or it is not for you.")
-    return found
+    return _shown(viewer, [found])[0]
 
 
 def memories_by_id(c: Connection, viewer: Viewer, ids: Iterable[int]) -> list[Memory]:
@@ -116,7 +116,7 @@ def memories_by_id(c: Connection, viewer: Viewer, ids: Iterable[int]) -> list[Me
     for part in in_parts(wanted):
         rows = all_of(c, Memory, select(_memory).where(_seen_by(viewer), _memory.c.id.in_(part)))
         found |= {row.id: row for row in rows if row.id is not None}
-    return [found[memory_id] for memory_id in wanted if memory_id in found]
+    return _shown(viewer, [found[memory_id] for memory_id in wanted if memory_id in found])
 
 
 def count_memories(c: Connection, viewer: Viewer) -> int:
@@ -293,6 +293,13 @@ def check_audience(c: Connection, persona_id: str, audience: str) -> None:
 
 def _seen_by(viewer: Viewer) -> ColumnElement[bool]:
     return visible(viewer, _memory.c.persona_id, _memory.c.audience) & _memory.c.deleted_at.is_(None)
+
+
+def _shown(viewer: Viewer, found: list[Memory]) -> list[Memory]:
+    """Return memories as a viewer may read them: the turn before is another's words, with an audience of its own."""
+    if viewer.sees_all:
+        return found
+    return [Memory(**{**row.model_dump(), "context": ""}) for row in found]
 
 
 def _written(word: str) -> list[ColumnElement[bool]]:

@@ -81,7 +81,7 @@ def identify(
     human = person(c, known.person_id)
     if name and not human.name:
         human = rename(c, human.id, name)
-    return Identified(identity=identity(c, known.id), person=human, is_new=False)
+    return Identified(identity=Identity(**{**known.model_dump(), **seen}), person=human, is_new=False)
 
 
 def identity(c: Connection, identity_id: str) -> Identity:

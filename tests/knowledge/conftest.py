@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
 from knowledge.database import Connection
 from knowledge.tables import metadata
 from tests.knowledge.family import Family, a_family
+
+# A busy machine is no failure: no example has to be quick.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -144,6 +144,15 @@ def test_everyone_sees_their_own_circles_and_themselves(c: Connection, family: F
     assert seen(family.owner) == set(ids.values())
 
 
+def test_what_others_had_said_before_it_is_not_shown_with_a_public_memory(c: Connection, family: Family) -> None:
+    found = remember(c, family, "Yes, of course.", audience="public", context="Marta: shall I sell the flat?")
+    stranger = public_viewer(family.persona.id)
+    assert memories.memory(c, family.owner, found).context
+    assert memories.memory(c, stranger, found).context == ""
+    assert [each.context for each in memories.memories(c, stranger)] == [""]
+    assert [each.context for each in memories.memories_by_id(c, stranger, [found])] == [""]
+
+
 def test_the_owner_of_one_persona_sees_nothing_of_another(c: Connection, family: Family) -> None:
     other = a_family(c, "Abuelo Tomás")
     found = remember(c, family, "Bread needs time.", audience="public")
