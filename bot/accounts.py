@@ -81,6 +81,7 @@ class Accounts:
         self._group: asyncio.TaskGroup | None = None
         self._stop = asyncio.Event()
         self._is_loaded = asyncio.Event()
+        self._starting = asyncio.Lock()
 
     # ------------------------------------------------------------------------------------ running
 
@@ -142,11 +143,12 @@ class Accounts:
 
     async def find(self, path: str) -> bool:
         """Start the account that a path belongs to, e.g. the page of a persona made a moment ago."""
-        prefixes = [prefix for prefix in _prefixes(path) if prefix not in self._by_path]
-        account = await self._database.read(lambda c: rows.account_at(c, prefixes))
-        if account is None or account.state != "on" or account.id in self._live:
+        account = await self._database.read(lambda c: rows.account_at(c, _prefixes(path)))
+        if account is None or account.state != "on" or not self._is_loaded.is_set():
             return False
-        await self.start(account)
+        async with self._starting:  # two requests for the same new page start it once
+            if account.id not in self._live:
+                await self.start(account)
         return account.id in self._live
 
     def methods(self, path: str) -> set[str]:
@@ -242,7 +244,7 @@ class Accounts:
         config = AccountConfig(
             id=account_id,
             settings=registry.settings_model(channel).model_validate(settings),
-            webhook_url=f"{self._public_url}{webhook_path}" if self._public_url.startswith("https://") else None,
+            webhook_url=f"{self._public_url}{webhook_path}" if self._public_url else None,
             display_name=name,
         )
         ports = Ports(

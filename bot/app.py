@@ -273,7 +273,9 @@ class App:
             log_failure(log, "the sample personas could not be made", error)
 
     async def _on_imported(self, job: ImportJob) -> None:
-        await profiling.refresh(job.persona_id, database=self.database, clock=self.clock, settings=self.settings)
+        await profiling.refresh(
+            job.persona_id, database=self.database, clock=self.clock, model=answering.model_of(self.settings)
+        )
 
     # ------------------------------------------------------------------------------------ HTTP
 

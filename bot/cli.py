@@ -93,6 +93,7 @@ def _log_to_stderr(level: str) -> None:
     handler.setFormatter(_Facts())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # These write the addresses they call, and so tokens and what people wrote.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     for name in ("aiohttp.access", "aiogram", "httpx", "httpx2", "openai", "langchain", "langgraph", "asyncio"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

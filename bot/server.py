@@ -89,7 +89,7 @@ class Hooks:
         known = self._accounts.methods(request.path)
         if known:
             raise web.HTTPMethodNotAllowed(request.method, sorted(known))
-        if not self._accounts.is_loaded and request.path.startswith("/hooks/"):
+        if not self._accounts.is_loaded and request.method == "POST":
             return _later()
         raise web.HTTPNotFound
 
