@@ -160,13 +160,23 @@ _WORDLESS = {
     "memory_id",
     "audience",
     "natural_key",
+    "platform",
+    "activity",
+    "kind",
+    "language",
+    "session",
+    "place",
+    "position",
+    "is_own",
+    "is_owner",
 }
+"""Columns that say nothing of what was said: ids, kinds and order."""
 
 
 def every_reading_of_memories_has_a_viewer(module: Module) -> Found:
     """Whoever selects words of memories or of the footprint calls `visible(...)`.
 
-    Calling a function of the same module that builds the condition with it counts. Ids alone need no viewer.
+    Calling a function of the same module that builds the condition with it counts. Ids and kinds need no viewer.
     `# no viewer: <reason>` lets a function off.
     """
     if not module.path.startswith("knowledge/") or module.path.endswith(("tables.py", "viewer.py")):
