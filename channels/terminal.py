@@ -100,18 +100,12 @@ class TerminalAdapter:
         before = await self._transcript.lines(SENDER, limit=_HISTORY)
         self._printed.update(line.key for line in before if line.is_ours)
         self._screen.begin(before if is_live else [], has_prompt=is_live)
-        count = 0
-        async for line in _lines(fd):
-            text = line.strip()[:_MOST_CHARACTERS]
-            if text in ("/quit", "/exit"):
-                break
-            if text and await self._accept(inlet, text, count + 1):
-                count += 1
-            self._screen.prompt()
-        else:
-            if not is_live:
+        try:
+            count, has_ended = await self._read(inlet, fd)
+            if has_ended and not is_live:
                 await self._until_answered(count, after=before[-1].id if before else 0)
-        self._screen.end()
+        finally:
+            self._screen.end()
 
     async def send(self, outbound: Outbound) -> Receipt:
         """Print one message. The same message again is not printed twice."""
@@ -141,6 +135,18 @@ class TerminalAdapter:
 
     async def close(self) -> None:
         """Nothing is held: the input belongs to the process."""
+
+    async def _read(self, inlet: Inlet, fd: int) -> tuple[int, bool]:
+        """Take in every line; return how many were accepted, and whether the input has ended by itself."""
+        count = 0
+        async for line in _lines(fd):
+            text = line.strip()[:_MOST_CHARACTERS]
+            if text in ("/quit", "/exit"):
+                return count, False
+            if text and await self._accept(inlet, text, count + 1):
+                count += 1
+            self._screen.prompt()
+        return count, True
 
     async def _accept(self, inlet: Inlet, text: str, number: int) -> bool:
         typed = _Typed(id=f"{self._session}-{number}", text=text, sent_at=self._now())

@@ -153,6 +153,6 @@ async def _body(request: web.Request) -> bytes:
             body += chunk
             if len(body) > _MOST_BYTES:
                 raise Refused(413, "too_large", f"The body may have {_MOST_BYTES} bytes.")
-    except (PayloadEncodingError, web.RequestPayloadError):
+    except (PayloadEncodingError, web.RequestPayloadError, ConnectionError):
         raise Refused(400, "broken", "The body ended early or was not well formed.") from None
     return bytes(body)

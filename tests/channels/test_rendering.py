@@ -265,6 +265,15 @@ def test_a_numbered_list_goes_on_counting_in_the_next_message() -> None:
     assert [line.split(" ")[0] for each in words for line in each.splitlines()] == [f"{n}." for n in range(1, 8)]
 
 
+def test_a_list_inside_a_list_is_a_list_in_the_next_message_too() -> None:
+    inner = "\n".join(f"    - inner *{number}* {'x' * 20}" for number in range(6))
+    messages = compose([Text(text=f"- outer\n{inner}")], Limits(text_length=80), platform="telegram")
+    words = [telegram(part.text) for (part,) in messages if isinstance(part, Text)]
+    assert len(words) > 2
+    assert all(line.lstrip().startswith("• ") for each in words for line in each.text.splitlines())
+    assert all(any(entity.kind == "italic" for entity in each.entities) for each in words)
+
+
 # ------------------------------------------------------------------------------------------- messages
 
 VOICE = Media(kind="voice", file=MediaFile(sha256="00" * 32, size_bytes=500), caption="a **word**")

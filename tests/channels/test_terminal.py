@@ -115,6 +115,11 @@ async def _answer(desk: Desk, key: str, text: str, label: str = "") -> None:
     await desk.adapter.send(_outbound(key, text, label))
 
 
+async def _everyone_runs() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
 async def test_a_pipe_is_read_to_its_end_and_the_talk_ends_when_all_is_answered() -> None:
     async with a_pipe() as desk, asyncio.timeout(10), asyncio.TaskGroup() as group:
         listening = group.create_task(desk.adapter.listen(desk.inlet))
@@ -124,12 +129,12 @@ async def test_a_pipe_is_read_to_its_end_and_the_talk_ends_when_all_is_answered(
         for text in desk.heard()[:2]:
             desk.transcript.add(SENDER.id, text, is_ours=False)
         await _answer(desk, "t1.0", "I am an AI.")
-        await asyncio.sleep(0)
+        await _everyone_runs()
         assert not listening.done()
         desk.transcript.add(SENDER.id, desk.heard()[2], is_ours=False)
         desk.transcript.add(SENDER.id, "It was **good**.", is_ours=True, key="t2.1")
         await _answer(desk, "t2.0", "Dear,", "offline answer")
-        await asyncio.sleep(0)
+        await _everyone_runs()
         assert not listening.done()
         await desk.adapter.send(_outbound("t2.1", "It was **good**."))
         await listening
@@ -161,11 +166,13 @@ async def test_lines_typed_before_the_start_do_not_count_as_answers() -> None:
         desk.finish()
         await desk.until(1)
         await desk.adapter.show("typing", Chat(id=SENDER.id))
+        await desk.adapter.send(_outbound("of yesterday", "sent late"))
+        await _everyone_runs()
         assert not listening.done()
         desk.transcript.add(SENDER.id, "today", is_ours=False)
         await _answer(desk, "new", "a new answer")
         await listening
-    assert desk.screen.getvalue() == "Rosa\na new answer\n\n"
+    assert desk.screen.getvalue() == "Rosa\nsent late\n\nRosa\na new answer\n\n"
 
 
 async def test_in_a_terminal_the_last_words_are_shown_and_control_d_ends() -> None:
@@ -201,6 +208,7 @@ async def test_being_cancelled_ends_it_though_nothing_was_typed() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await desk.adapter.listen(desk.inlet)
+        assert desk.screen.getvalue().endswith("\x1b[K\n")
 
 
 async def test_the_same_message_is_printed_once() -> None:

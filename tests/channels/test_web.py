@@ -239,6 +239,24 @@ async def test_a_body_that_never_ends_is_cut_off(site: Site) -> None:
     assert not site.inlet.calls
 
 
+async def test_a_browser_that_leaves_in_the_middle_of_a_body_leaves_nothing_behind(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    for framing, body in (("Content-Length: 50", b'{"text"'), ("Transfer-Encoding: chunked", b"5\r\nabcdeXX\r\n")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(site.address).port)
+        head = f"POST {PAGE}/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+        writer.write(head.encode())
+        await writer.drain()
+        await site.visitor_id()  # by now the server has begun to read the body
+        writer.write(body)
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            assert b"202" not in await reader.read()
+        writer.close()
+    assert [call for call in site.inlet.calls if "who" not in call[0]] == []
+    assert caplog.records == []
+
+
 async def test_a_compressed_body_is_refused(site: Site) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     async with site.browser.post(f"{site.url}/messages", data=gzip.compress(b"{}"), headers=headers) as answer:
