@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +30,6 @@ class Own(NamedTuple):
     text: str
     language: str = ""
     importance: float = 0.3
-    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +42,9 @@ class Portrait:
 
 
 @dataclass(frozen=True, slots=True)
-class _Telling:
+class Telling:
+    """One sentence that tells who somebody is; picked once, used for as many audiences as there are."""
+
     memory_id: int
     text: str
     language: str
@@ -59,7 +59,12 @@ def portrait_of(memories: Iterable[Own]) -> Portrait:
     Every sentence is quoted as it was written. Questions, fragments, and what holds a phone number, an e-mail address
     or a link are left out.
     """
-    told = _in_one_language([telling for own in memories for telling in _tellings(own)])
+    return portrait_from(telling for own in memories for telling in tellings_of(own))
+
+
+def portrait_from(tellings: Iterable[Telling]) -> Portrait:
+    """Return the portrait that sentences give which were picked already. Pure."""
+    told = _in_one_language(list(tellings))
     told.sort(key=lambda telling: (-telling.score, telling.memory_id, telling.text))
     short = _chosen(told, _BIOGRAPHY_CHARACTERS, most_of_a_topic=1)
     long = _chosen(told, _DESCRIPTION_CHARACTERS, most_of_a_topic=12)
@@ -73,7 +78,8 @@ def portrait_of(memories: Iterable[Own]) -> Portrait:
     )
 
 
-def _tellings(own: Own) -> Iterable[_Telling]:
+def tellings_of(own: Own) -> Iterator[Telling]:
+    """Yield the sentences of a memory that tell who somebody is. Pure."""
     for found in _SENTENCE.finditer(own.text):
         sentence = " ".join(found.group().split()).strip('-•*·"«» ')
         if not _SHORTEST <= len(sentence) <= _LONGEST or "?" in sentence or _PRIVATE.search(sentence):
@@ -82,7 +88,7 @@ def _tellings(own: Own) -> Iterable[_Telling]:
         for topic, language, strength in _topics_of(lowered, own.language):
             score = strength + own.importance + _shape(sentence, lowered, language)
             words = frozenset(_WORD.findall(lowered))
-            yield _Telling(own.memory_id, _finished(sentence), language, topic, score, words)
+            yield Telling(own.memory_id, _finished(sentence), language, topic, score, words)
             break
 
 
@@ -113,7 +119,7 @@ def _finished(sentence: str) -> str:
     return sentence if sentence.endswith((".", "!", "…")) else f"{sentence}."
 
 
-def _in_one_language(told: list[_Telling]) -> list[_Telling]:
+def _in_one_language(told: list[Telling]) -> list[Telling]:
     """Keep the language in which most is told, when it tells enough."""
     counts = Counter(telling.language for telling in told)
     if not counts:
@@ -122,9 +128,9 @@ def _in_one_language(told: list[_Telling]) -> list[_Telling]:
     return [telling for telling in told if telling.language == language] if count >= 3 else told
 
 
-def _chosen(told: Sequence[_Telling], characters: int, *, most_of_a_topic: int) -> list[_Telling]:
+def _chosen(told: Sequence[Telling], characters: int, *, most_of_a_topic: int) -> list[Telling]:
     """Return the best sentences that fit, no two alike, in the order of the topics and then of the memories."""
-    chosen: list[_Telling] = []
+    chosen: list[Telling] = []
     used: defaultdict[int, int] = defaultdict(int)
     left = characters
     for telling in told:
@@ -137,7 +143,7 @@ def _chosen(told: Sequence[_Telling], characters: int, *, most_of_a_topic: int) 
     return sorted(chosen, key=lambda telling: (telling.topic, telling.memory_id))
 
 
-def _is_repeat(one: _Telling, two: _Telling) -> bool:
+def _is_repeat(one: Telling, two: Telling) -> bool:
     fewest = min(len(one.words), len(two.words))
     return fewest > 0 and len(one.words & two.words) / fewest >= _SHARED_WORDS_OF_A_REPEAT
 

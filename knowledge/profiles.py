@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from knowledge.errors import Forbidden, NotFound
 from knowledge.personas import persona
-from knowledge.portrait import Own, Portrait, portrait_of
+from knowledge.portrait import Own, Portrait, Telling, portrait_from, tellings_of
 from knowledge.rows import all_of, first_of, insert, table
 from knowledge.style import Sentence, Traits, card_of, traits_of
 from knowledge.tables import Memory, Profile
@@ -64,8 +64,8 @@ def draft_profiles(c: Connection, persona_id: str) -> list[ProfileDraft]:
         seen = [each for each in words if audience == OWNER or each.audience in (PUBLIC, audience)]
         said = [each.traits for each in seen if each.is_message]
         style = card_of(said if len(said) >= _FEWEST_MESSAGES else [each.traits for each in seen], timezone=timezone)
-        portrait = portrait_of(each.own for each in seen)
-        texts = {each.own.memory_id: " ".join(each.own.text.split()) for each in seen}
+        portrait = portrait_from(telling for each in seen for telling in each.tellings)
+        texts = {each.memory_id: " ".join(each.text.split()) for each in seen}
         drafts.append(
             ProfileDraft(
                 persona_id=persona_id,
@@ -198,10 +198,12 @@ def _closeness(profile: Profile) -> tuple[int, int, str]:
 
 @dataclass(frozen=True, slots=True)
 class _OwnWords:
+    memory_id: int
+    text: str
     audience: str
     is_message: bool
-    own: Own
     traits: Traits
+    tellings: tuple[Telling, ...]
 
 
 def _own_words(c: Connection, persona_id: str) -> list[_OwnWords]:
@@ -213,12 +215,17 @@ def _own_words(c: Connection, persona_id: str) -> list[_OwnWords]:
         .where(visible(owner_viewer(persona_id), _memory.c.persona_id, _memory.c.audience))
         .where(_memory.c.is_own, _memory.c.kind != "replied", _memory.c.deleted_at.is_(None), _memory.c.text != "")
     )
-    return [
-        _OwnWords(
-            audience=row.audience,
-            is_message=row.kind == "said",
-            own=Own(row.id, row.text, row.language, row.importance, row.happened_at),
-            traits=traits_of(Sentence(row.text, row.happened_at, row.language, row.session)),
-        )
-        for row in c.execute(mine.order_by(_memory.c.id))
-    ]
+    return [_read(row) for row in c.execute(mine.order_by(_memory.c.id))]
+
+
+def _read(row: Any) -> _OwnWords:
+    traits = traits_of(Sentence(row.text, row.happened_at, row.language, row.session))
+    own = Own(row.id, row.text, traits.language, row.importance)
+    return _OwnWords(
+        memory_id=row.id,
+        text=row.text,
+        audience=row.audience,
+        is_message=row.kind == "said",
+        traits=traits,
+        tellings=tuple(tellings_of(own)),
+    )
