@@ -286,6 +286,12 @@ def test_what_uv_is_set_to_itself_goes_first(changed: Project) -> None:
     assert "UV_DEFAULT_INDEX=http://127.0.0.1:9/uv\n" in (changed.around / "environment").read_text()
 
 
+def test_settings_made_for_other_projects_do_not_lead_it_astray(changed: Project) -> None:
+    (changed.around / "constraints.txt").write_text("little-package<2\n")
+    elsewhere = {"UV_SYSTEM_PYTHON": "1", "UV_CONSTRAINT": str(changed.around / "constraints.txt"), "PIP_USER": "1"}
+    assert re.fullmatch(r"bot \d+ 2\n", changed.run(**elsewhere).stdout)
+
+
 def test_a_home_that_cannot_be_written_to_is_no_hindrance(changed: Project) -> None:
     nowhere = Path(os.devnull) / "home"
     assert changed.run(HOME=str(nowhere)).returncode == 0
