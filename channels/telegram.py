@@ -262,7 +262,7 @@ class TelegramAdapter:
             raise PlatformUnavailable(str(lost)) from None
         except Refused as refused:
             error = refused.refusal.error()
-            if isinstance(error, OutcomeUnknown) or "temporarily" in refused.refusal.description:
+            if isinstance(error, OutcomeUnknown):
                 raise PlatformUnavailable("Telegram does not hand the file out at the moment.") from None
             if isinstance(error, Undeliverable) and error.reason != "too_large":
                 raise Undeliverable("Telegram does not have this file any more.", reason="chat_gone") from None

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
@@ -191,10 +192,11 @@ class Updates:
             async with self._session.post(webhook.url, data=json.dumps(one.body), headers=headers) as response:
                 await response.read()
                 status = response.status
-        except (ClientError, TimeoutError, OSError) as error:
-            webhook.last_error = f"Connection failed: {type(error).__name__}"
+        except (ClientError, TimeoutError, OSError):
+            webhook.last_error = f"Cannot connect to {urlsplit(webhook.url).path}"
         delivery = Delivery(one.update_id, one.chat_id, one.pushed_at, sent_at, time.monotonic(), status)
         self.deliveries.append(delivery)
+        self.changed()
         if 200 <= status < 300:
             return True
         if status:
