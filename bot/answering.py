@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from threading import Thread
 
 from agents.model import ModelConfig
+
 from agents.turn import Answer, Answerer, OnText, Turn
 from bot.settings import Settings
 from knowledge.clock import Clock

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from knowledge.importing import ImportRunner
 
 from admin.auth import Gate
 from admin.ports import Services
@@ -34,6 +33,7 @@ from knowledge.clock import Clock, SystemClock
 from knowledge.database import Database, FolderLock
 from knowledge.engine import EmbeddedRecall
 from knowledge.errors import StoreUnavailable
+from knowledge.importing import ImportRunner
 from knowledge.live import InProcessLive
 from knowledge.media import MediaFolder
 from knowledge.secrets import SecretBox

@@ -25,7 +25,7 @@ from channels.contract import INBOUND, OUTBOUND, Adapter, Chat, Inbound, Outboun
 from knowledge import conversations, inbox, incidents, invitations, outbox, people, personas, profiles, turns
 from knowledge.clock import Clock
 from knowledge.database import Connection, Database
-from knowledge.errors import KnowledgeError, NotFound
+from knowledge.errors import KnowledgeError
 from knowledge.live import Event, Live
 from knowledge.memories import add_memories
 from knowledge.tables import Conversation, Person, Persona, new_id
@@ -479,12 +479,10 @@ def _accept_invitation(
 ) -> Person:
     try:
         if chat.kind == "group":
-            invitation = invitations.look_up(c, token, at=at)
-            invitations.accept(c, token, identity_id=identified.identity.id, at=at)
-            people.set_room(c, account_id=account.account_id, chat_id=chat.id, circle=invitation.circle, at=at)
+            invitations.accept_for_room(c, token, identity_id=identified.identity.id, chat_id=chat.id, at=at)
         else:
             invitations.accept(c, token, identity_id=identified.identity.id, at=at)
-    except (NotFound, KnowledgeError):
+    except KnowledgeError:
         return identified.person  # used or unknown: the person is who they were before
     return people.identify(
         c, account_id=account.account_id, platform_user_id=identified.identity.platform_user_id, at=at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from agents.model import ModelConfig
+
 from bot.failures import log_failure
 from knowledge import profiles
 from knowledge.clock import Clock

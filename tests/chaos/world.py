@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
-import socket
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from bot.app import Folder
-from knowledge import personas, schema
-from knowledge.accounts import create_account
-from knowledge.clock import SystemClock
-from knowledge.database import Connection, Database
-from knowledge.secrets import SecretBox
+from knowledge.database import Connection
 from knowledge.tables import Conversation, Inbox, Message, Outbox, Turn
 from tests.platforms.keyed import KeyedPlatform
 from tests.platforms.openai import OpenAI
+from tests.platforms.server import Server, furnish, look
 from tests.platforms.telegram import Person, Telegram
 
 STEPS = ("received", "stored", "claimed", "answered", "committed", "sending", "sent", "marked")
 """The named points of a message's path, in their order."""
-
-T = TypeVar("T")
-_REPO = Path(__file__).parents[2]
-_READY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -77,18 +66,31 @@ class World:
         )
         self.model = OpenAI()
         self.findings = Findings()
-        self._port = 0
         self._people: list[Person] = []
         self._is_over = False
 
     async def run(self) -> Findings:
         """Live through the plan and return what was found."""
         async with asyncio.TaskGroup() as group, self._platforms(group):
-            await asyncio.to_thread(self._furnish)
-            self._port = _free_port()
-            for path, url in self._paths.items():
-                if path == "keyed":
-                    self.keyed.webhook_url = f"http://127.0.0.1:{self._port}{url}"
+            accounts = {
+                "telegram": {"token": self.bot.token, "api_base": self.telegram.url, "secret_token": "chaos-secret"},
+                "keyed": {"api": self.keyed.url},
+            }
+            _, paths = await asyncio.to_thread(furnish, self.folder, accounts)
+            self._server = Server(
+                self.folder,
+                module="tests.chaos.victim",
+                model_url=self.model.url,
+                model_name="chaos",
+                model_key="sk-local",
+                model_timeout_s=2,
+                quiet_s=self.plan.quiet_s,
+                burst_s=0.5,
+                sends_per_second=1000,
+                embedder="false",
+                attempts=50,
+            )
+            self.keyed.webhook_url = self._server.url + paths["keyed"]
             keeping = group.create_task(self._keep_alive())
             await self._write()
             await self._come_to_rest()
@@ -119,34 +121,6 @@ class World:
 
     # ------------------------------------------------------------------------------------ the server
 
-    def _furnish(self) -> None:
-        """Make the data folder: a public persona with an account on each platform."""
-        schema.upgrade(Folder(self.folder).database)
-        database = Database(Folder(self.folder).database)
-        box = SecretBox(Folder(self.folder).key)
-        at = SystemClock().now()
-
-        def make(c: Connection) -> dict[str, str]:
-            persona = personas.create_persona(c, name="Rosa", kind="fictional", visibility="public", at=at)
-            wanted = {
-                "telegram": {
-                    "token": self.bot.token,
-                    "api_base": self.telegram.url,
-                    "mode": "webhook",
-                    "secret_token": "chaos-secret",
-                },
-                "keyed": {"api": self.keyed.url},
-            }
-            return {
-                channel: create_account(
-                    c, box, persona_id=persona.id, channel=channel, name=channel, settings=settings, at=at
-                ).webhook_path
-                for channel, settings in wanted.items()
-            }
-
-        self._paths = database.write_now(make)
-        database.close()
-
     async def _keep_alive(self) -> None:
         """Start the server again whenever it dies; kill it as often as planned, at named points and at random."""
         steps = [STEPS[number % len(STEPS)] for number in range(self.plan.kills)]
@@ -157,54 +131,19 @@ class World:
             if self.findings.kills < self.plan.kills:
                 is_random = self.findings.kills % 3 == 2
                 kill_at = "" if is_random else f"{steps[self.findings.kills]}:{self.random.randint(1, 6)}"
-            process = await self._start(kill_at)
+            process = await self._server.start(kill_at)
             try:
                 if is_random:
                     await asyncio.sleep(self.random.uniform(0.05, 1.0))
                     process.kill()
                 await process.wait()
             finally:
-                if process.returncode is None:
-                    process.send_signal(signal.SIGTERM)
-                    await asyncio.wait_for(process.wait(), _READY_S)
+                await self._server.stop()
             if process.returncode == -signal.SIGKILL:
                 self.findings.kills += 1
             else:
                 self.findings.problems.append(f"the server ended with {process.returncode}")
                 return
-
-    async def _start(self, kill_at: str) -> asyncio.subprocess.Process:
-        environment = {
-            **os.environ,
-            "MEMORAS_DATA": str(self.folder),
-            "MEMORAS_PORT": str(self._port),
-            "MEMORAS_PUBLIC_URL": f"http://127.0.0.1:{self._port}",
-            "MEMORAS_MODEL_URL": self.model.url,
-            "MEMORAS_MODEL_NAME": "chaos",
-            "MEMORAS_MODEL_KEY": "sk-local",
-            "MEMORAS_MODEL_TIMEOUT_S": "2",
-            "MEMORAS_QUIET_S": str(self.plan.quiet_s),
-            "MEMORAS_BURST_S": "0.5",
-            "MEMORAS_SENDS_PER_SECOND": "1000",
-            "MEMORAS_SAMPLES": "false",
-            "MEMORAS_EMBEDDER": "false",
-            "MEMORAS_ATTEMPTS": "50",
-            "MEMORAS_LOG_LEVEL": "ERROR",
-            "PYTHONPATH": str(_REPO),
-        }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.chaos.victim",
-            kill_at,
-            env=environment,
-            cwd=_REPO,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        async with asyncio.timeout(_READY_S):
-            await process.stdout.readline()  # empty when it died before it was ready
-        return process
 
     # ------------------------------------------------------------------------------------ the people
 
@@ -250,14 +189,7 @@ class World:
             unsent = c.execute(outbox.select().where(outbox.c.state.in_(("pending", "sending"))).limit(1)).first()
             return waiting is not None or unsent is not None
 
-        return self._read(query)
-
-    def _read(self, query: Callable[[Connection], T]) -> T:
-        database = Database(Folder(self.folder).database)
-        try:
-            return database.read_now(query)
-        finally:
-            database.close()
+        return look(self.folder, query)
 
     # ------------------------------------------------------------------------------------ the verdict
 
@@ -266,8 +198,6 @@ class World:
             tables = [model.__table__ for model in (Inbox, Message, Outbox, Conversation, Turn)]  # type: ignore[attr-defined]
             rows = [c.execute(one.select().order_by(one.c.id)).all() for one in tables]
             events, messages, parcels, talks, turns = rows
-                c.execute(one.select().order_by(one.c.id)).all() for one in tables
-            )
             return Kept(
                 said=[row for row in events if row.kind == "message"],
                 texts={row.id: row.text for row in messages},
@@ -276,7 +206,7 @@ class World:
                 engines=Counter(row.engine for row in turns),
             )
 
-        kept: Kept = self._read(query)
+        kept = look(self.folder, query)
         found = self.findings
         found.answers, found.engines = len(kept.parcels), kept.engines
         if len(kept.said) != found.written:
@@ -344,9 +274,3 @@ class Kept:
 def _word(text: str) -> str:
     """Return what tells one answer from another: the model's unique word, else the whole text."""
     return next((word.strip("_*.") for word in text.split() if word.startswith("reply-")), text)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
