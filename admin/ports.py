@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -154,3 +154,5 @@ class Services:
     is_secure: bool = False
     """Whether the pages are reached over HTTPS, so cookies carry `Secure`."""
     facts: dict[str, str] = field(default_factory=dict)
+    on_knowledge_changed: Callable[[str], None] = lambda persona_id: None
+    """Told the persona's id after a page changed what it remembers."""

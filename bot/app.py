@@ -16,13 +16,14 @@ from aiohttp import web
 from admin.auth import Gate
 from admin.ports import Services
 from admin.site import make_site
-from bot import answering, by_hand, keys, profiling
+from bot import answering, by_hand, keys
 from bot.accounts import Accounts
 from bot.answering import WarmingAnswerer
 from bot.delivery import Delivery
 from bot.dispatch import Dispatcher, Pace
 from bot.failures import log_failure
 from bot.inlet import OnStep
+from bot.profiling import Profiling
 from bot.samples import create_samples
 from bot.server import MOST_BODY_BYTES, LocalDoor, add_routes
 from bot.settings import Settings
@@ -118,6 +119,7 @@ class App:
             self.database, self.folder.indexes, clock=clock, embedder_factory=answering.embedder_factory(settings)
         )
         self.answerer = WarmingAnswerer(lambda: answering.build(settings, self.recall, clock))
+        self.profiling = Profiling(database=self.database, clock=clock, model=answering.model_of(settings))
         self.imports = ImportRunner(
             self.database,
             self.folder.path,
@@ -171,6 +173,7 @@ class App:
             channels=self.accounts,
             imports=self.imports,
             talk=WebTalk(database=self.database, visitors=self.visitors),
+            on_knowledge_changed=self._knowledge_changed,
             public_url=settings.public_url,
             setup_code=self.setup_code,
             answering=answering.describe(settings),
@@ -218,6 +221,7 @@ class App:
             background = [
                 group.create_task(self.recall.run(), name="recall"),
                 group.create_task(self.imports.run(), name="imports"),
+                group.create_task(self.profiling.run(), name="profiles"),
                 group.create_task(self._wake_started(), name="started accounts"),
             ]
             accounts = group.create_task(self.accounts.run(choose), name="accounts")
@@ -273,9 +277,11 @@ class App:
             log_failure(log, "the sample personas could not be made", error)
 
     async def _on_imported(self, job: ImportJob) -> None:
-        await profiling.refresh(
-            job.persona_id, database=self.database, clock=self.clock, model=answering.model_of(self.settings)
-        )
+        await self.profiling.refresh(job.persona_id)
+
+    def _knowledge_changed(self, persona_id: str) -> None:
+        self.recall.notify()
+        self.profiling.note_change(persona_id)
 
     # ------------------------------------------------------------------------------------ HTTP
 
