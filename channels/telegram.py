@@ -31,7 +31,7 @@ from channels.contract import (
 from channels.errors import ChannelError, NotConfigured, OutcomeUnknown, PlatformUnavailable, Undeliverable
 from channels.telegram_client import TelegramClient
 from channels.telegram_errors import Refused
-from channels.telegram_health import health
+from channels.telegram_health import Arrival, health
 from channels.telegram_receiving import TelegramReceiver
 from channels.telegram_sending import CLOUD_UPLOAD_BYTES, TelegramSender
 from channels.telegram_settings import TelegramSettings
@@ -98,6 +98,7 @@ class TelegramAdapter:
         )
         self._unsure: OrderedDict[str, None] = OrderedDict()
         self._drafts_rest_until = 0.0
+        self._is_delivered = False
 
     # -------------------------------------------------------------------------------------- receiving
 
@@ -114,7 +115,8 @@ class TelegramAdapter:
             NotConfigured: when the token or the webhook is refused.
         """
         await self._patiently_know()
-        if self._wants_webhook() and await self._set_webhook():
+        self._is_delivered = self._wants_webhook() and await self._set_webhook()
+        if self._is_delivered:
             return
         await self._receiver.poll(inlet)
 
@@ -280,19 +282,15 @@ class TelegramAdapter:
             webhook = await self._client.ask(GetWebhookInfo(), timeout_s=_SHOW_S * 2)
         except ChannelError as error:
             return Health(is_ok=False, summary=str(error), next_step=_next_step(error))
-        return health(
-            me,
-            webhook,
-            settings=self._settings,
-            is_delivered=self._wants_webhook_quietly(),
-            trouble=self._receiver.trouble,
-        )
+        arrival = Arrival(webhook_url=self._webhook_url(), is_set=self._is_delivered, trouble=self._receiver.trouble)
+        return health(me, webhook, settings=self._settings, arrival=arrival)
 
-    def _wants_webhook_quietly(self) -> bool:
+    def _webhook_url(self) -> str | None:
+        """Return where Telegram is to deliver, None when it is asked instead."""
         try:
-            return self._wants_webhook()
+            return self.account.webhook_url if self._wants_webhook() else None
         except NotConfigured:
-            return True
+            return self.account.webhook_url
 
     def invitation_link(self, token: str) -> str | None:
         """Return the link that opens the bot with an invitation; None while the bot's name is not known."""

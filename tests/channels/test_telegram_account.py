@@ -11,7 +11,7 @@ from channels.contract import MediaFile
 from channels.errors import NotConfigured, PlatformUnavailable, Undeliverable
 from channels.telegram import TelegramAdapter
 from tests.channels.telegram_stage import OGG, MemoryInlet, build
-from tests.platforms.telegram import LocalBot, Telegram
+from tests.platforms.telegram import LocalBot, Telegram, Webhook
 from tests.platforms.telegram_methods import StoredFile
 
 
@@ -84,6 +84,29 @@ async def test_deliveries_that_fail_are_told_without_the_secret_path(telegram: T
     assert "1 update waits" in health.summary
     assert "The last delivery failed: Cannot connect to /…." in health.summary
     assert "MEMORAS_PUBLIC_URL" in health.next_step
+
+
+async def test_a_webhook_that_somebody_moved_is_told(telegram: Telegram) -> None:
+    bot = telegram.bot()
+    adapter = build(telegram, bot, webhook_url="http://127.0.0.1:9/hooks/ours")
+    await adapter.listen(MemoryInlet())
+    assert (await adapter.check()).is_ok
+    bot.updates.deliver_to(Webhook("http://127.0.0.1:9/hooks/theirs"))
+    health = await adapter.check()
+    await adapter.close()
+    assert not health.is_ok
+    assert "another address" in health.summary
+
+
+async def test_what_another_server_failed_to_take_does_not_keep_a_bot_from_being_connected(telegram: Telegram) -> None:
+    bot = telegram.bot()
+    bot.updates.deliver_to(Webhook("http://127.0.0.1:9/gone", last_error="Connection timed out"))
+    await telegram.person("Ann").writes("hello")
+    adapter = build(telegram, bot, webhook_url="http://127.0.0.1:9/hooks/ours")
+    health = await adapter.check()
+    await adapter.close()
+    assert health.is_ok
+    assert "1 update waits" in health.summary
 
 
 # ---------------------------------------------------------------------------------------------- ways in
