@@ -76,7 +76,7 @@ async def _talk(talk: _Talk) -> None:
                 body = {"text": line, "client_id": uuid.uuid4().hex}
                 async with talk.session.post(f"/p/{talk.slug}/messages", json=body) as response:
                     if response.status >= 400:
-                        talk.say((await response.json()).get("message", "That was not accepted."))
+                        talk.say((await response.json())["error"]["message"])
                         waiting.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_ANSWER_S):

@@ -162,7 +162,9 @@ class Dispatcher:
             await self._settle_event(account, *arrived[0])
             return True
         burst = _gather(arrived)
-        wait_s = self._wait_s(account, [row for row, _ in arrived])
+        # Whoever comes in with an invitation looks at the page at once: it must not show a closed door.
+        is_guest = any(inbound.invitation for _, inbound in arrived)
+        wait_s = 0.0 if is_guest else self._wait_s(account, [row for row, _ in arrived])
         if wait_s > 0:
             await self._note(account, burst)
             await self._lanes.pause(key, wait_s)

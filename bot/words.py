@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from agents.turn import Answer, Said, Step, Turn
 from channels.contract import Button, Contact, Inbound, Location, Media, Part, Reaction, Sticker, Text
+from channels.rendering import escape
 from knowledge import conversations
 from knowledge.database import Connection
 from knowledge.memories import MemoryDraft
@@ -104,8 +105,9 @@ def row(inbox_id: int, inbound: Inbound) -> dict[str, Any]:
 
 def parts(answer: Answer) -> tuple[Part, ...]:
     """Return an answer as parts; the disclosure stands before the words, put there by code."""
-    text = f"_{answer.disclosure}_\n\n{answer.text}" if answer.disclosure else answer.text
-    return (Text(text=text),)
+    # The offline answerer quotes plain sentences: a star in one of them is a star.
+    text = escape(answer.text) if answer.engine == "offline" else answer.text
+    return (Text(text=f"_{escape(answer.disclosure)}_\n\n{text}" if answer.disclosure else text),)
 
 
 def trace(answer: Answer) -> list[Any]:
