@@ -1,4 +1,4 @@
-"""The disclosure of being an AI, and the truthful answer to whoever asks. Fixed words, put in by code after any model."""
+"""The disclosure of being an AI and the truthful answer to whoever asks: fixed words, put in by code."""
 
 from __future__ import annotations
 

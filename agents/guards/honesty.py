@@ -18,7 +18,9 @@ def check(text: str, surface: Surface, viewer: Viewer) -> Verdict:
     folded = fold(text)
     for language, said in _sayings().items():
         if said.deny.search(folded):
-            return Verdict(score=1.0, spans=(Span(start=0, end=len(text), kind="denial"),), reasons=(f"denial:{language}",))
+            return Verdict(
+                score=1.0, spans=(Span(start=0, end=len(text), kind="denial"),), reasons=(f"denial:{language}",)
+            )
     return Verdict()
 
 

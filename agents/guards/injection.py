@@ -1,4 +1,4 @@
-"""Prompt injection: a text that talks to the machine behind the persona. It raises caution and is never the only defence."""
+"""Prompt injection: words meant for the machine behind the persona. They raise caution, never the only defence."""
 
 from __future__ import annotations
 

@@ -47,7 +47,12 @@ def _digits(text: str) -> str:
 
 def _is_phone(text: str) -> bool:
     digits = _digits(text)
-    if not 7 <= len(digits) <= 15 or _AMOUNT.fullmatch(text.strip()) or _DATE.fullmatch(text.strip()) or _YEARS.fullmatch(text.strip()):
+    if (
+        not 7 <= len(digits) <= 15
+        or _AMOUNT.fullmatch(text.strip())
+        or _DATE.fullmatch(text.strip())
+        or _YEARS.fullmatch(text.strip())
+    ):
         return False
     return text.lstrip().startswith(("+", "(", "00")) or len(digits) >= 8 or bool(re.search(r"\d[ .-]\d", text))
 
@@ -107,7 +112,11 @@ _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
     ("id", re.compile(r"\b(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}\b"), _always),
     ("id", re.compile(r"\b[A-Z]{6}\d{2}[A-EHLMPR-T]\d{2}[A-Z]\d{3}[A-Z]\b"), _always),
     ("phone", re.compile(r"(?<![\w.,])(?:\+|00)?\(?\d{1,4}\)?(?:[ ./-]?\(?\d{1,4}\)?){2,6}(?![\w])"), _is_phone),
-    ("address", re.compile(rf"(?i:\b{_STREET})\s+(?:[\w'’.ªº-]+\s+){{0,5}}?[\w'’.-]*[,\s]+(?:n[º°.]?\s*)?\d{{1,5}}\b"), _is_address),
+    (
+        "address",
+        re.compile(rf"(?i:\b{_STREET})\s+(?:[\w'’.ªº-]+\s+){{0,5}}?[\w'’.-]*[,\s]+(?:n[º°.]?\s*)?\d{{1,5}}\b"),
+        _is_address,
+    ),
     (
         "address",
         re.compile(
@@ -118,8 +127,14 @@ _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
     ),
     (
         "address",
-        re.compile(r"\b\d{1,4}(?:\s?(?:bis|ter))?,?\s+(?i:rue|avenue|boulevard|place|chemin|allée|impasse|quai)\s+(?:\w+[\s-]?){1,5}"),
+        re.compile(
+            r"\b\d{1,4}(?:\s?(?:bis|ter))?,?\s+(?i:rue|avenue|boulevard|place|chemin|allée|impasse|quai)\s+(?:\w+[\s-]?){1,5}"
+        ),
         _always,
     ),
-    ("address", re.compile(r"\b[A-ZÄÖÜ][\wäöüß-]*(?:straße|strasse|str\.|weg|platz|allee|gasse|ring|damm)\s+\d{1,4}[a-z]?\b"), _always),
+    (
+        "address",
+        re.compile(r"\b[A-ZÄÖÜ][\wäöüß-]*(?:straße|strasse|str\.|weg|platz|allee|gasse|ring|damm)\s+\d{1,4}[a-z]?\b"),
+        _always,
+    ),
 )

@@ -26,7 +26,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surface:
-    """Where the text stands. `sources` are the texts an answer may draw on: the memories used and the person's words."""
+    """Where the text stands. `sources` is what an answer may draw on: the memories used and the person's words."""
 
     side: Side
     language: str = "en"

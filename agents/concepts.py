@@ -1,0 +1,146 @@
+"""Words as what they mean: which words of six languages ask for the same thing."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from agents.phrases import SIX
+from agents.words import fold, load, patterns, tokens
+from knowledge.languages import languages, stems_of_word
+
+_CURRENCY = re.compile(r"[€$£]|\b\d+(?:[.,]\d+)? ?(?:eur|euros?)\b")
+_RELATED = {"gl": "pt", "ca": "es", "ast": "es"}
+# Lines too short to tell these apart are common, and their words mostly mean the same.
+_SISTERS = {"es": ("es", "pt"), "pt": ("pt", "es")}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text as words: `forms` are its words and their stems, `concepts` what they stand for, in the text's order."""
+
+    words: tuple[str, ...]
+    forms: frozenset[str]
+    concepts: frozenset[str]
+    names: frozenset[str]
+    has_number: bool
+
+
+def as_text(text: str, language: str) -> Text:
+    """Return `text` as words that can be compared with a question's."""
+    return _as_text(text, reading_language(language))
+
+
+def reading_language(language: str) -> str:
+    """Return which of the six languages a text is read in."""
+    code = _RELATED.get(language, language)
+    return code if code in SIX else "en"
+
+
+@lru_cache(maxsize=50_000)
+def forms_of(word: str, language: str) -> frozenset[str]:
+    """Return the folded word and what its stems are in `language`."""
+    return frozenset((word, *stems_of_word(word, (language,))))
+
+
+@lru_cache(maxsize=50_000)
+def concepts_of(word: str, language: str) -> frozenset[str]:
+    """Return the concepts a word of `language` stands for."""
+    found: set[str] = set()
+    for code in _SISTERS.get(language, (language,)):
+        known = _by_form()[code]
+        for form in forms_of(word, code):
+            found |= known.get(form, frozenset())
+    return frozenset(found)
+
+
+def concepts_asked(question: str, language: str) -> frozenset[str]:
+    """Return the concepts of a question that has no word of its own, such as "where are you?"."""
+    folded = fold(question).lstrip("¿¡ ")
+    return frozenset(concept for concept, pattern in _asked().items() if pattern.search(folded))
+
+
+def is_generic(word: str, language: str) -> bool:
+    """Return whether a word says little about the topic."""
+    return not forms_of(word, language).isdisjoint(_generic()[language])
+
+
+def is_stop(word: str, language: str) -> bool:
+    """Return whether a word carries no content in `language`."""
+    return word in languages()[language].stop or word in _more_stop()[language]
+
+
+def is_copula(word: str, language: str) -> bool:
+    """Return whether a word says that something is something."""
+    return word in _copula()[language]
+
+
+@cache
+def words_for(concept: str, language: str) -> str:
+    """Return a few words that stand for a concept in `language`, to search with."""
+    found: str = load("concepts.toml")["words"][concept][language]
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _as_text(text: str, language: str) -> Text:
+    words = tuple(tokens(text))
+    forms: set[str] = set()
+    concepts: set[str] = set()
+    for word in words:
+        forms |= forms_of(word, language)
+        concepts |= concepts_of(word, language)
+    has_number = any(character.isdigit() for character in text) or any(form in _numbers()[language] for form in words)
+    if _CURRENCY.search(text.lower()):
+        concepts.add("price")
+    concepts |= {wider for wider, narrower in load("concepts.toml")["narrower"].items() if concepts & set(narrower)}
+    names = frozenset(fold(name) for name in _NAME.findall(text))
+    return Text(words, frozenset(forms), frozenset(concepts), names, has_number)
+
+
+_NAME = re.compile(r"(?<![.!?…:\n]\s)(?<!^)(?<![\"“«(¿¡])\b[A-ZÀ-Þ][\w'’-]+")
+
+
+@cache
+def _by_form() -> dict[str, dict[str, frozenset[str]]]:
+    found: dict[str, defaultdict[str, set[str]]] = {code: defaultdict(set) for code in SIX}
+    for concept, by_language in load("concepts.toml")["words"].items():
+        for code, listed in by_language.items():
+            for word in listed.split():
+                folded = fold(word)
+                found[code][folded].add(concept)
+                for form in stems_of_word(folded, (code,)):
+                    if len(form) > 3:
+                        found[code][form].add(concept)
+    return {code: {form: frozenset(held) for form, held in forms.items()} for code, forms in found.items()}
+
+
+@cache
+def _generic() -> dict[str, frozenset[str]]:
+    listed = load("concepts.toml")["generic"]
+    return {
+        code: frozenset(form for word in listed[code].split() for form in forms_of(fold(word), code)) for code in SIX
+    }
+
+
+@cache
+def _more_stop() -> dict[str, frozenset[str]]:
+    return {code: frozenset(fold(words).split()) for code, words in load("concepts.toml")["stop"].items()}
+
+
+@cache
+def _copula() -> dict[str, frozenset[str]]:
+    return {code: frozenset(fold(words).split()) for code, words in load("concepts.toml")["copula"].items()}
+
+
+@cache
+def _asked() -> dict[str, re.Pattern[str]]:
+    return {concept: patterns(sources) for concept, sources in load("concepts.toml")["asked"].items()}
+
+
+@cache
+def _numbers() -> dict[str, frozenset[str]]:
+    listed = load("concepts.toml")["numbers"]
+    return {code: frozenset(fold(listed[code]).split()) for code in SIX}

@@ -1,0 +1,308 @@
+"""How well a sentence answers a question: which of its words it takes up, and whether it is of the kind asked for.
+
+A question about something absent must not be answered with a sentence about something else, so what counts is the share
+of the question's own words that a memory holds, not how near it is among the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from agents.concepts import (
+    Text,
+    as_text,
+    concepts_asked,
+    concepts_of,
+    forms_of,
+    is_copula,
+    is_generic,
+    is_stop,
+    reading_language,
+    words_for,
+)
+from agents.sentences import is_question, quotable
+from agents.words import fold, tokens
+from knowledge.languages import guess_languages, languages
+from knowledge.recall import Recalled
+
+ENOUGH = 0.65
+"""The least support with which a sentence is given as an answer. Chosen on the worlds of `tests/agents`."""
+
+Wanted = Literal["", "when", "number", "name"]
+
+_GENERIC_WEIGHT = 0.2
+_CONCEPT = 0.95
+_SIMILAR = 0.8
+_ANSWERS = 1.0
+_CONTEXT = 0.5
+_NEARBY = 0.85
+_OF_ANOTHER = 0.93
+_KIN = frozenset(
+    ("mother", "father", "grandmother", "grandfather", "husband", "wife", "brother", "sister", "neighbour")
+)
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_NAME_ASKED = re.compile(
+    r"\b(?:name|named|called|llama\w*|nombre|chama\w*|nome|appel\w*|nom|heiss\w*|hiess\w*|name|chiam\w*)\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One word of the question that an answer should take up."""
+
+    word: str
+    forms: frozenset[str]
+    concepts: frozenset[str]
+    weight: float
+    is_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a question asks for."""
+
+    keys: tuple[Key, ...]
+    wanted: Wanted
+    language: str
+
+    @property
+    def has_topic(self) -> bool:
+        """Whether there is a word that says what the question is about."""
+        return any(key.weight > _GENERIC_WEIGHT for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A sentence of one memory and how much of the question it supports, in 0..1; `place` is where it stands there."""
+
+    memory: Recalled
+    text: str
+    place: int
+    support: float
+
+
+def asked(question: str, language: str, *, names: Iterable[str] = (), kin: frozenset[str] = frozenset()) -> Asked:
+    """Return what `question` asks for. `names` are not looked for: those of the two who talk say nothing."""
+    code = reading_language(language)
+    masked = frozenset(word for name in names for word in tokens(name))
+    words = tokens(question)
+    capitals = _capitals(question, code)
+    keys: dict[str, Key] = {}
+    for at, word in enumerate(words):
+        if word in keys or word in masked or is_stop(word, code) or (len(word) < 2 and not word.isdigit()):
+            continue
+        is_name = word in capitals
+        weight = 1.2 if is_name else _GENERIC_WEIGHT if is_generic(word, code) else 1.0
+        if word in kin and at == len(words) - 1 and len(words) > 1:
+            weight = min(weight, 0.3)
+        keys[word] = Key(word, forms_of(word, code), concepts_of(word, code), weight, is_name)
+    for concept in concepts_asked(question, code):
+        keys[concept] = Key(concept, frozenset(), frozenset((concept,)), 1.0)
+    return Asked(tuple(keys.values()), _wanted(fold(question), code), code)
+
+
+def quotes(question: Asked, found: Sequence[Recalled]) -> list[Quote]:
+    """Return for each memory its sentence that answers best, best first; `found` comes in the order of recall."""
+    best = [quote for memory in found if (quote := best_quote(question, memory)) is not None]
+    rank = {quote.memory.memory_id: at for at, quote in enumerate(best)}
+    return sorted(
+        best,
+        key=lambda quote: (
+            -round(quote.support + 0.1 * (quote.memory.language == question.language), 2),
+            rank[quote.memory.memory_id],
+        ),
+    )
+
+
+def best_quote(question: Asked, memory: Recalled) -> Quote | None:
+    """Return the sentence of `memory` that answers best, None when it has none to quote."""
+    language = memory.language or _guessed(memory.text, question.language)
+    parts = _parts(memory.text, language)
+    if not parts:
+        return None
+    read = [as_text(part, language) for part in parts]
+    context = as_text(memory.context, language) if memory.context else None
+    context_weight = _ANSWERS if memory.context and is_question(memory.context) else _CONTEXT
+    supports = [
+        _support(question, at, read, context, context_weight, memory, reading_language(language))
+        for at in range(len(parts))
+    ]
+    at = max(range(len(parts)), key=lambda each: (round(supports[each], 3), -each))
+    return Quote(memory, parts[at], at, supports[at])
+
+
+def translated(question: Asked, language: str) -> str:
+    """Return words of `language` that ask for the same, to search memories in it; empty when there are none."""
+    code = reading_language(language)
+    words = [
+        words_for(concept, code) if key.concepts else key.word
+        for key in question.keys
+        if key.weight > _GENERIC_WEIGHT
+        for concept in (sorted(key.concepts) or [""])
+    ]
+    return " ".join(words)
+
+
+def _support(
+    question: Asked,
+    at: int,
+    read: Sequence[Text],
+    context: Text | None,
+    context_weight: float,
+    memory: Recalled,
+    language: str,
+) -> float:
+    held = total = 0.0
+    missing_name = False
+    for key in question.keys:
+        match = _match(key, read[at], question.language, language)
+        if match < 1 and context is not None:
+            match = max(match, context_weight * _match(key, context, question.language, language))
+        if match < _NEARBY:
+            near = max(
+                (_match(key, read[other], question.language, language) for other in _around(at, len(read))), default=0
+            )
+            match = max(match, _NEARBY * near)
+        if not match and "work" in key.concepts and _says_what_was(read[at], question, language):
+            match = 0.8
+        if not match and _YEAR.fullmatch(key.word) and memory.happened_at and str(memory.happened_at.year) == key.word:
+            match = 0.9
+        held += key.weight * match
+        total += key.weight
+        missing_name = missing_name or (key.is_name and not match)
+    if not total or not question.has_topic:
+        return 0.0
+    support = held / total
+    if _is_of_another(question, read[at], language):
+        support *= _OF_ANOTHER
+    if missing_name:
+        support *= 0.5
+    return support * _fit(question, read[at])
+
+
+def _is_of_another(question: Asked, sentence: Text, language: str) -> bool:
+    """Return whether what was asked for is said of a relative nobody asked about: "when your mother was born"."""
+    asked_for = frozenset(concept for key in question.keys for concept in key.concepts)
+    if not sentence.concepts & (_KIN - asked_for):
+        return False
+    matched = [at for at, word in enumerate(sentence.words) if concepts_of(word, language) & asked_for]
+    near = {word for at in matched for word in sentence.words[max(0, at - 3) : at + 4]}
+    return any(concepts_of(word, language) & (_KIN - asked_for) for word in near)
+
+
+def _around(at: int, count: int) -> Iterable[int]:
+    return (other for other in range(max(0, at - 2), min(count, at + 3)) if other != at)
+
+
+def _fit(question: Asked, sentence: Text) -> float:
+    """Return how far a sentence is of the kind asked for: a time, an amount, a name."""
+    match question.wanted:
+        case "number":
+            return 1.0 if sentence.has_number else 0.6
+        case "when":
+            return 1.0 if sentence.has_number or sentence.concepts & _TIMES else 0.8
+        case "name":
+            return 1.0 if sentence.names else 0.6
+        case _:
+            return 1.0
+
+
+def _match(key: Key, text: Text, asked_in: str, language: str) -> float:
+    if key.forms & text.forms:
+        return 1.0
+    if key.concepts & text.concepts:
+        return _CONCEPT
+    if len(key.word) >= 5 and any(_is_similar(key.word, word) for word in text.words):
+        return _SIMILAR
+    return 0.0
+
+
+def _says_what_was(sentence: Text, question: Asked, language: str) -> bool:
+    """Return whether a sentence says of the one asked about what they were: "my father was a sailor"."""
+    kin = {concept for key in question.keys for concept in key.concepts}
+    for at, word in enumerate(sentence.words):
+        if is_copula(word, language) and at:
+            before = sentence.words[max(0, at - 2) : at]
+            if any(concepts_of(each, language) & kin for each in before):
+                return True
+    return False
+
+
+@lru_cache(maxsize=100_000)
+def _is_similar(first: str, second: str) -> bool:
+    """Return whether two words differ by a slip of the finger, or by the spelling of a sister language."""
+    if len(second) < 5 or first[:2] != second[:2] or abs(len(first) - len(second)) > 2 or first.isdigit():
+        return False
+    allowed = 1 if min(len(first), len(second)) < 8 else 2
+    return _distance(first, second, allowed) <= allowed
+
+
+def _distance(first: str, second: str, most: int) -> int:
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        previous, row[0] = row[0], i
+        for j, b in enumerate(second, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != b))
+        if min(row) > most:
+            return most + 1
+    return row[-1]
+
+
+def _wanted(folded: str, code: str) -> Wanted:
+    known = languages()[code]
+    spaced = f" {' '.join(tokens(folded))} "
+    if any(f" {phrase} " in spaced for phrase in known.when):
+        return "when"
+    if any(f" {phrase} " in spaced for phrase in known.many):
+        return "number"
+    if _NAME_ASKED.search(folded):
+        return "name"
+    return ""
+
+
+def _capitals(question: str, code: str) -> frozenset[str]:
+    """Return the words written as names. German writes every noun so, and some people write everything so."""
+    letters = [character for character in question if character.isalpha()]
+    if code == "de" or sum(character.isupper() for character in letters) > len(letters) / 3:
+        return frozenset()
+    return frozenset(
+        word for name in _CAPITAL.findall(question) for word in tokens(name) if not concepts_of(word, code)
+    )
+
+
+_CAPITAL = re.compile(r"(?<=[\w,;'’] )[A-ZÀ-Þ][\w'’-]+|(?<=['’])[A-ZÀ-Þ][\w-]+")
+_TIMES = frozenset(
+    (
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "summer",
+        "winter",
+        "spring",
+        "autumn",
+        "christmas",
+        "birthday",
+        "child",
+        "birth",
+        "war",
+    )
+)
+
+
+@lru_cache(maxsize=8192)
+def _guessed(text: str, likely: str) -> str:
+    guesses = guess_languages(tokens(text))
+    return likely if likely in guesses else guesses[0]
+
+
+@lru_cache(maxsize=8192)
+def _parts(text: str, language: str) -> tuple[str, ...]:
+    return tuple(quotable(text, language))

@@ -1,0 +1,39 @@
+"""In which language a turn is answered: that of the question, else the one last used, else the persona's first."""
+
+from __future__ import annotations
+
+from agents.phrases import SIX, languages_of_small_talk
+from agents.turn import Turn
+from agents.words import tokens
+from knowledge.language import identify
+from knowledge.languages import guess_languages
+
+_FEW_WORDS = 3
+
+
+def language_of(turn: Turn) -> str:
+    """Return the language to answer `turn` in, as ISO 639-1."""
+    text = "\n".join(said.text for said in turn.messages)
+    usual = [turn.language or "", *turn.persona.languages, *SIX]
+    is_short = len(tokens(text)) <= _FEW_WORDS
+    found = identify(text)
+    likely = languages_of_small_talk(text) if is_short else ()
+    if not likely:
+        if found and (found in usual or not is_short):
+            return found
+        likely = _of_small_words(text)
+    for code in usual:
+        if code in likely:
+            return code
+    if turn.language:
+        return turn.language
+    for said in reversed(turn.history):
+        if not said.is_ours and (earlier := identify(said.text)):
+            return earlier
+    return next((code for code in usual if code), found or "en")
+
+
+def _of_small_words(text: str) -> tuple[str, ...]:
+    """Return the languages whose small words stand most in `text`; none when that says nothing."""
+    guessed = guess_languages(tokens(text))
+    return guessed if len(guessed) < len(SIX) else ()
