@@ -220,7 +220,7 @@ class Gate:
         if site is not None:
             return site in ("same-origin", "none")
         origin = request.headers.get("Origin")
-        return origin is None or urlsplit(origin).netloc in (request.host, urlsplit(self._services.public_url).netloc)
+        return origin is None or _host(origin) in (request.host, _host(self._services.public_url))
 
 
 async def signed_in(request: web.Request) -> Operator | None:
@@ -235,6 +235,13 @@ async def signed_in(request: web.Request) -> Operator | None:
 
 GATE: web.RequestKey[Gate] = web.RequestKey("gate", Gate)
 SIGNED_IN: web.RequestKey[SignedIn | None] = web.RequestKey("signed_in", object)  # type: ignore[arg-type]
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return None
 
 
 def _is_same(given: str, wanted: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
 
 from aiohttp import web
 
@@ -11,6 +11,7 @@ from admin.errors import FormInvalid
 from admin.form import Form
 
 SHORTEST_PASSWORD = 10
+_INSIDE = re.compile(r"/admin(?:[/?][!-\[\]-~]*)?")
 
 
 class EntrancePages:
@@ -117,7 +118,4 @@ def new_password(form: Form) -> str:
 
 def local_path(path: str) -> str:
     """Return a path inside the panel to go on to; the panel's home for anything else."""
-    parts = urlsplit(path) if path.isascii() and path.isprintable() and "\\" not in path else None
-    if parts is None or parts.scheme or parts.netloc or not parts.path.startswith("/admin"):
-        return "/admin"
-    return path
+    return path if _INSIDE.fullmatch(path) else "/admin"

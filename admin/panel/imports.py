@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from aiohttp import BodyPartReader, MultipartReader, web
@@ -15,7 +14,7 @@ from admin.errors import FormInvalid, PageNotFound
 from admin.form import Form
 from knowledge import importing, memories
 from knowledge.database import Connection
-from knowledge.errors import ArchiveInvalid, KnowledgeError
+from knowledge.errors import ArchiveInvalid, Conflict, KnowledgeError
 from knowledge.tables import ImportJob, Persona, Source
 from knowledge.viewer import OWNER, owner_viewer
 
@@ -37,12 +36,12 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an import is, in numbers a page can show."""
+    """How far a running import is. What is not known yet is None."""
 
     share: float | None
     left_s: float | None
+    records: int
     member: str
-    counts: list[tuple[str, int]]
 
 
 class ImportPages:
@@ -59,6 +58,7 @@ class ImportPages:
             web.post(base + "/upload", self.upload),
             web.post(base + "/path", self.path),
             web.get(base + "/{job_id}", self.show),
+            web.post(base + "/{job_id}/again", self.again),
             web.post(base + "/{job_id}/undo", self.undo),
         ]
 
@@ -66,7 +66,7 @@ class ImportPages:
         """Show the forms and what was imported."""
         await self._desk.gate.need(request)
         persona = await self._desk.persona(request)
-        values = {"audience": OWNER, "timezone": persona.timezone, "owner_names": persona.name}
+        values = {"audience": OWNER, "timezone": persona.timezone}
         return await self._listing(request, persona, values)
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
@@ -103,18 +103,30 @@ class ImportPages:
         """Show how one import is doing, or what it brought."""
         await self._desk.gate.need(request)
         persona, job = await self._job(request)
-        audiences = await self._audiences(persona)
-        return await self._desk.panel_page(
-            request,
-            "panel/import_job.html",
-            here="import",
-            persona=persona,
-            job=job,
-            progress=_progress(job, self._desk.now()),
-            report=_report(job),
-            source=await self._desk.read(lambda c: _source(c, job)),
-            audience=audiences.words(str(job.options.get("audience", OWNER))),
-        )
+        return await self._one(request, persona, job)
+
+    async def again(self, request: web.Request) -> web.Response:
+        """Start an import once more, with what it asked for."""
+        form = await self._desk.gate.form(request)
+        persona, job = await self._job(request)
+        if job.state != "failed":
+            raise PageNotFound("This import has nothing to ask.")
+        try:
+            names = form.many("owner_names", _named(job)) if _asks(job, "owner_names") else _names(job)
+            if not names and _asks(job, "owner_names"):
+                form.errors["owner_names"] = "Please choose at least one name."
+            order = form.choice("date_order", ("day", "month")) if _asks(job, "day_first") else ""
+            form.check()
+            wish = Wish(
+                audience=str(job.options.get("audience", OWNER)),
+                owner_names=tuple(names),
+                timezone=str(job.options.get("timezone", "UTC")),
+                day_first=_DATE_ORDERS[order] if order else job.options.get("day_first"),
+            )
+            job_id = await self._start(persona, job.path, job.name, wish)
+        except FormInvalid as error:
+            return await self._one(request, persona, job, error)
+        return await self._desk.done(request, f"{_address(persona)}/{job_id}")
 
     async def undo(self, request: web.Request) -> web.Response:
         """Take back everything one import brought."""
@@ -122,7 +134,10 @@ class ImportPages:
         persona, job = await self._job(request)
         if job.source_id is None:
             raise PageNotFound("This import brought nothing that could be taken back.")
-        count = await self._desk.services.imports.undo(job.source_id)
+        try:
+            count = await self._desk.services.imports.undo(job.source_id)
+        except Conflict as error:
+            return await self._desk.done(request, f"{_address(persona)}/{job.id}", str(error), kind="bad")
         words = f"Taken back: {count:,} memories are gone." if count != 1 else "Taken back: one memory is gone."
         return await self._desk.done(request, f"{_address(persona)}/{job.id}", words)
 
@@ -174,6 +189,24 @@ class ImportPages:
         if job.persona_id != persona.id:
             raise PageNotFound("This persona has no such import.")
         return persona, job
+
+    async def _one(
+        self, request: web.Request, persona: Persona, job: ImportJob, error: FormInvalid | None = None
+    ) -> web.Response:
+        audiences = await self._audiences(persona)
+        return await self._desk.panel_page(
+            request,
+            "panel/import_job.html",
+            here="import",
+            persona=persona,
+            error=error,
+            job=job,
+            progress=_progress(job),
+            report=job.report,
+            told_lines=_besides(job.report),
+            source=await self._desk.read(lambda c: _source(c, job)),
+            audience=audiences.words(str(job.options.get("audience", OWNER))),
+        )
 
     async def _listing(
         self,
@@ -232,29 +265,40 @@ async def _chunks(file: BodyPartReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _progress(job: ImportJob, now: datetime) -> Progress | None:
-    """Return how far a running import is; the time left is guessed from the time it took so far."""
+def _progress(job: ImportJob) -> Progress | None:
     if job.state not in ("queued", "running"):
         return None
     told: dict[str, Any] = job.progress
-    done, whole = _figure(told.get("bytes_done")), _figure(told.get("bytes_total"))
-    share = min(1.0, done / whole) if whole else None
-    spent_s = (now - job.started_at).total_seconds() if job.started_at else 0.0
-    left_s = spent_s * (1 - share) / share if share and share > 0.02 and spent_s > 1 else None
-    counts = [(str(name).replace("_", " "), int(value)) for name, value in told.items() if _is_count(name, value)]
-    return Progress(share=share, left_s=left_s, member=str(told.get("member", "")), counts=counts)
+    done, whole, left = told.get("bytes_done", 0), told.get("bytes_total", 0), told.get("seconds_left")
+    return Progress(
+        share=min(1.0, done / whole) if whole else None,
+        left_s=float(left) if left is not None else None,
+        records=int(told.get("records", 0)),
+        member=str(told.get("member", "")),
+    )
 
 
-def _report(job: ImportJob) -> dict[str, Any]:
-    return job.report
+def _questions(job: ImportJob) -> list[dict[str, Any]]:
+    return list(job.report.get("questions") or ())
 
 
-def _figure(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+def _asks(job: ImportJob, option: str) -> bool:
+    return any(question["option"] == option for question in _questions(job))
 
 
-def _is_count(name: str, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and not name.startswith("bytes")
+def _named(job: ImportJob) -> list[str]:
+    """Return the names an import asked to choose from."""
+    return [str(name) for question in _questions(job) for name, _ in question["choices"]]
+
+
+def _names(job: ImportJob) -> list[str]:
+    return [str(name) for name in job.options.get("owner_names") or ()]
+
+
+def _besides(report: dict[str, Any]) -> list[str]:
+    """Return what is worth saying beside the figures."""
+    lines = importing.describe_report(report) if report.get("counts") else []
+    return [line for line in lines[1:] if not line.startswith((" ", "From "))]
 
 
 def _source(c: Connection, job: ImportJob) -> Source | None:
