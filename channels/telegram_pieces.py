@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from channels.contract import Button, Media, Outbound, Part, Reaction, Text
 from channels.errors import Undeliverable
-from channels.rendering import Formatted, escape, measure, split, telegram
+from channels.rendering import Entity, Formatted, measure, split, telegram
 
 TEXT_LENGTH = 4096
 CAPTION_LENGTH = 1024
@@ -24,29 +24,28 @@ class Piece:
 
 
 def pieces_of(outbound: Outbound) -> list[Piece]:
-    """Return the calls to make. Buttons and the label stand with the last words there are."""
+    """Return the calls to make. Buttons and the label stand with the last words there are.
+
+    Raises:
+        Undeliverable: when there is nothing to say, or a button says more than Telegram takes.
+    """
     buttons = tuple(part for part in outbound.parts if isinstance(part, Button))
     if any(len(button.payload.encode()) > _BUTTON_BYTES for button in buttons):
         raise Undeliverable("A button's payload is longer than the 64 bytes Telegram takes.", reason="rejected")
-    pieces: list[Piece] = []
-    for part in outbound.parts:
-        if isinstance(part, Text):
-            pieces += [Piece(part, words) for words in _within(part.text)]
-        elif isinstance(part, Media):
-            pieces += _captioned(part)
-        elif not isinstance(part, Button):
-            pieces.append(Piece(part))
-    if outbound.label:
-        pieces = _labelled(pieces, f"_{escape(outbound.label)}_")
-    if buttons and not any(_takes_buttons(piece) for piece in pieces):
-        pieces.append(Piece(Text(text=""), Formatted("⬇️")))
-    for index in reversed(range(len(pieces))):
-        if buttons and _takes_buttons(pieces[index]):
-            pieces[index] = Piece(pieces[index].part, pieces[index].words, buttons)
-            break
-    if not pieces:
+    pieces = [piece for part in outbound.parts for piece in _of_part(part)]
+    if not pieces and not buttons:
         raise Undeliverable("The message says nothing.", reason="rejected")
-    return pieces
+    if outbound.label:
+        pieces = _labelled(pieces, outbound.label)
+    return _with_buttons(pieces, buttons) if buttons else pieces
+
+
+def _of_part(part: Part) -> list[Piece]:
+    if isinstance(part, Text):
+        return [Piece(part, words) for words in _within(part.text)]
+    if isinstance(part, Media):
+        return _captioned(part)
+    return [] if isinstance(part, Button) else [Piece(part)]
 
 
 def _within(markdown: str) -> list[Formatted]:
@@ -67,22 +66,29 @@ def _captioned(media: Media) -> list[Piece]:
 
 
 def _labelled(pieces: list[Piece], label: str) -> list[Piece]:
-    """Return the pieces with the label below the last words, where it fits, else in a message of its own."""
-    for index in reversed(range(len(pieces))):
-        piece = pieces[index]
-        match piece.part:
-            case Text(text=str(text)) if text:
-                with_label, most = telegram(f"{text}\n\n{label}"), TEXT_LENGTH
-            case Media(kind=str(kind), caption=str(caption)) if kind != "video_note":
-                with_label, most = telegram(f"{caption}\n\n{label}"), CAPTION_LENGTH
-            case _:
-                continue
-        is_whole = sum(one.part is piece.part for one in pieces) == 1
-        if is_whole and measure(with_label.text, "utf16") <= most:
-            return [*pieces[:index], Piece(piece.part, with_label), *pieces[index + 1 :]]
-        break
-    return [*pieces, Piece(Text(text=label), telegram(label))]
+    """Return the pieces with the label in italics below the last words, or in a message of its own."""
+    last = pieces[-1] if pieces else Piece(Reaction(message_id="", emoji=()))
+    match last.part:
+        case Text():
+            most = TEXT_LENGTH
+        case Media(kind=str(kind)) if kind != "video_note":
+            most = CAPTION_LENGTH
+        case _:
+            most = 0
+    if last.words is not None:
+        labelled = _below(last.words, label)
+        if measure(labelled.text, "utf16") <= most:
+            return [*pieces[:-1], Piece(last.part, labelled)]
+    return [*pieces, Piece(Text(text=label), _below(Formatted(""), label))]
 
 
-def _takes_buttons(piece: Piece) -> bool:
-    return not isinstance(piece.part, Reaction)
+def _below(words: Formatted, label: str) -> Formatted:
+    text = f"{words.text}\n\n" if words.text else ""
+    look = Entity("italic", measure(text, "utf16"), measure(label, "utf16"))
+    return Formatted(text + label, (*words.entities, look))
+
+
+def _with_buttons(pieces: list[Piece], buttons: tuple[Button, ...]) -> list[Piece]:
+    if not pieces or isinstance(pieces[-1].part, Reaction):
+        pieces = [*pieces, Piece(Text(text=""), Formatted("⬇️"))]
+    return [*pieces[:-1], replace(pieces[-1], buttons=buttons)]

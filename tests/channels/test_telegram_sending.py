@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,17 @@ async def test_the_label_of_an_offline_answer_stands_below_it(stage: Stage) -> N
     [sent] = ann.heard
     assert sent.text == "I baked every Sunday.\n\nanswered offline"
     assert [(one["type"], one["length"]) for one in sent.payload["entities"]] == [("italic", 5), ("italic", 16)]
+
+
+@pytest.mark.parametrize(
+    ("caption", "methods"), [("the garden", ["sendPhoto"]), ("ga " * 340, ["sendPhoto", "sendMessage"])]
+)
+async def test_the_label_of_a_picture_stands_below_it_too(stage: Stage, caption: str, methods: list[str]) -> None:
+    ann = stage.telegram.person("Ann", has_met=True)
+    outbound = shown(ann.id, "image", stage.media.add(JPEG), caption=caption)
+    await stage.adapter.send(replace(outbound, label="made by a machine"))
+    assert [one.method for one in ann.heard] == methods
+    assert ann.heard[-1].text.endswith("made by a machine")
 
 
 async def test_the_longest_text_the_limits_allow_arrives_whole_with_its_label(stage: Stage) -> None:
