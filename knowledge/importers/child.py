@@ -28,11 +28,12 @@ from knowledge.language import identify
 _MOST_MEMORY_BYTES = 1 << 30
 _MOST_CPU_S = 4 * 3600
 _MOST_FILE_BYTES = 4 << 30
-_ROWS_PER_LINE = 200
+_ROWS_PER_LINE = 100
 _EVERY_S = 0.4
 _MOST_RAW = 1 << 20
 _MOST_FILES_NAMED = 2000
 _MOST_TROUBLES = 300
+_MOST_AUTHORS = 5000
 _READ_SO_FAR = "WhatsApp chats, Instagram exports (JSON), and text, Markdown and HTML documents"
 _MEDIA = (
     *(".jpg", ".jpeg", ".png", ".webp", ".heic", ".gif", ".mp4", ".mov", ".m4v", ".3gp", ".webm", ".srt"),
@@ -73,7 +74,7 @@ class Report:
             file["records"] += 1
         for uri in record.media:
             if not uri.startswith(("http://", "https://")):
-                self._media["linked" if self._tree.resolve(uri) else "missing"] += 1
+                self._media["linked" if self._tree.resolve(uri, near=record.member) else "missing"] += 1
         at = record.occurred_at
         if at is not None:
             self._since = min(self._since or at, at)
@@ -138,6 +139,7 @@ class Teller:
         self._total = 0
         self._read = 0
         self._records = 0
+        self._languages: dict[tuple[str, str], str] = {}
 
     def tell(self, kind: str, **facts: Any) -> None:
         """Write one line."""
@@ -166,13 +168,26 @@ class Teller:
         done = min(self._read, self._total) if self._total else self._read
         self.tell("progress", bytes_done=done, bytes_total=self._total, records=self._records, member=self._member)
 
-    def record(self, row: list[Any]) -> None:
+    def record(self, record: Record) -> None:
         """Write a record, with others."""
-        self._rows.append(row)
+        self._rows.append(_row(record, self._language(record)))
         self._records += 1
         if len(self._rows) >= _ROWS_PER_LINE:
             self.flush()
             self.progress()
+
+    def _language(self, record: Record) -> str:
+        """Return the language of a record's words; of a line that does not tell, the one its author wrote in before."""
+        if not (record.is_words and record.text):
+            return ""
+        who = (record.conversation, record.author)
+        language = identify(record.text)
+        if not language:
+            return self._languages.get(who, "")
+        if len(self._languages) > _MOST_AUTHORS:
+            self._languages.clear()
+        self._languages[who] = language
+        return language
 
     def flush(self) -> None:
         """Write the records that wait."""
@@ -238,7 +253,7 @@ def _read(request: dict[str, Any], teller: Teller) -> None:
         for found in share.importer.read(share.view, options):
             if isinstance(found, Record):
                 report.record(found)
-                teller.record(_row(found))
+                teller.record(found)
             elif isinstance(found, Trouble):
                 report.trouble(found)
             else:
@@ -257,7 +272,7 @@ def _options(given: dict[str, Any]) -> ReadOptions:
     )
 
 
-def _row(record: Record) -> list[Any]:
+def _row(record: Record, language: str) -> list[Any]:
     """Return a record as it is stored, with its language and importance."""
     text = _clean(record.text)
     is_said = record.is_words and bool(text)
@@ -282,7 +297,7 @@ def _row(record: Record) -> list[Any]:
         _clean(record.member),
         record.position,
         is_said,
-        identify(text) if is_said else "",
+        language,
         importance(record) if is_said else 0.0,
     ]
 

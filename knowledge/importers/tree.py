@@ -84,11 +84,11 @@ class SafeTree:
         raw = self._open_raw(file)
         return cast(IO[bytes], io.BufferedReader(_Counted(raw, path, self._count), 1 << 16))
 
-    def resolve(self, uri: str) -> str | None:
-        """Return the member that a path written inside the export means, None when it was not exported."""
+    def resolve(self, uri: str, *, near: str = "") -> str | None:
+        """Return the member that a path written inside the member `near` means, None when it was not exported."""
         if self._resolver is None:
             self._resolver = _Resolver(self._files)
-        return self._resolver.find(uri)
+        return self._resolver.find(uri, near)
 
     def leave_out(self, path: str) -> None:
         """Act as if there were no such member: reading it failed before."""
@@ -260,12 +260,12 @@ class _Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        size = self._raw.readinto(buffer) or 0  # type: ignore[attr-defined]
+        size: int = self._raw.readinto(buffer) or 0  # type: ignore[attr-defined]
         self._left -= size
         if self._left < 0:
             raise ArchiveInvalid(f"{printable(self._path)} is larger than a file of its kind may be.")
         self._on_bytes(size)
-        return cast(int, size)
+        return size
 
     def close(self) -> None:
         if not self.closed:
@@ -286,18 +286,23 @@ class _Resolver:
             tail = folded.rpartition("/")[2]
             self._by_tail[tail] = None if tail in self._by_tail else path
 
-    def find(self, uri: str) -> str | None:
+    def find(self, uri: str, near: str) -> str | None:
         wanted = uri.replace("\\", "/").removeprefix("./").lstrip("/")
         if not wanted or ".." in wanted.split("/"):
             return None
-        if wanted in self._exact:
-            return wanted
+        # Paths are written from the export's own root, which may lie in a folder here.
+        roots = ["", *(near[: at + 1] for at, letter in enumerate(near) if letter == "/")]
+        for root in roots:
+            if root + wanted in self._exact:
+                return root + wanted
         folded = _fold(wanted)
-        if folded in self._folded:
-            return self._folded[folded]
         first, _, rest = folded.partition("/")
-        if rest.startswith(first + "/") and rest in self._folded:
-            return self._folded[rest]  # some exports repeat the first folder
+        # Some exports repeat the first folder.
+        spellings = [folded, rest] if rest.startswith(first + "/") else [folded]
+        for root in roots:
+            for spelling in spellings:
+                if _fold(root) + spelling in self._folded:
+                    return self._folded[_fold(root) + spelling]
         return self._by_tail.get(folded.rpartition("/")[2])
 
 

@@ -44,7 +44,7 @@ _UNKNOWN_CONTACT = re.compile(f"^[{MARKS}]*~[ \u00a0\u202f]?")
 _QUOTES = re.compile('["“”„«»「」『』]')
 _BRACKETED = re.compile(r"^<[^<>\n]{3,60}>$")
 _EDITED = re.compile(r"\s*<([^<>\n]{4,60})>$")
-_ATTACHED_IOS = re.compile(r"<([^:<>\n]{2,30}): ?([^<>\n/\\]{1,200}\.\w{1,5})>")
+_ATTACHED_IOS = re.compile(r"<([^:：<>\n]{2,30})[:：] ?([^<>\n/\\]{1,200}\.\w{1,5})>")
 _ATTACHED_ANDROID = re.compile(r"^([^\n/\\<>]{1,200}\.\w{1,5}) \(([^()\n]{2,40})\)(?=\n|$)")
 _CAMERA_NAME = re.compile(r"^(?:IMG|VID|PTT|AUD|STK|DOC|GIF)-\d{8}-WA\d+\.\w+$")
 _PLACE = re.compile(
