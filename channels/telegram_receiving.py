@@ -166,7 +166,10 @@ class TelegramReceiver:
             raise error
         if isinstance(error, RateLimited):
             pause_s = error.retry_after_s or pause_s
-        self.trouble = "" if isinstance(error, OutcomeUnknown) and failures == 1 else str(error)
+        if not isinstance(error, OutcomeUnknown):
+            self.trouble = str(error)
+        elif failures > 1:  # one long poll that broke off is an ordinary thing
+            self.trouble = "Telegram does not answer at the moment."
         log.warning(
             "updates could not be asked for", extra={"ids": {"bot": self._bot_id, "error": type(error).__name__}}
         )
