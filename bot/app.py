@@ -153,6 +153,7 @@ class App:
             accounts=self.accounts,
             on_step=on_step,
             sends_per_second=settings.sends_per_second,
+            sends_at_once=settings.sends_at_once,
         )
         self.dispatcher = Dispatcher(
             database=self.database,

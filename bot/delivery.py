@@ -18,6 +18,7 @@ from datetime import timedelta
 
 from bot.dispatch import Running, RunningAccounts
 from bot.failures import log_failure
+from bot.gate import Gate
 from bot.inlet import OnStep
 from bot.lanes import Lanes
 from bot.rates import Rates
@@ -61,14 +62,18 @@ class Delivery:
         accounts: RunningAccounts,
         on_step: OnStep,
         sends_per_second: float = 0.0,
+        sends_at_once: int = 1,
     ) -> None:
+        """`sends_at_once`: how many sends of one account may be under way where the platform knows no repeats."""
         self._database = database
         self._clock = clock
         self._live = live
         self._accounts = accounts
         self._on_step = on_step
         self._sends_per_second = sends_per_second
+        self._sends_at_once = sends_at_once
         self._rates: dict[str, Rates] = {}
+        self._gates: dict[str, Gate] = {}
         self._lanes = Lanes("delivery", self._advance, clock)
 
     def wake(self, account_id: str, conversation_id: str) -> None:
@@ -122,15 +127,16 @@ class Delivery:
         at = self._clock.now()
         await self._database.write(lambda c: outbox.mark_sending(c, parcel.id, at=at))
         self._on_step("sending")
-        try:
-            receipt = await account.adapter.send(outbound)
-        except ChannelError as error:
-            return await self._settle(account, parcel, outbound, error)
-        except Exception as error:  # an adapter's bug: nobody knows whether the message went out
-            log_failure(log, "an adapter failed", error, channel=account.channel)
-            return await self._settle(account, parcel, outbound, OutcomeUnknown("The adapter failed."))
-        self._on_step("sent")
-        await self._keep_receipt(account, parcel, receipt)
+        async with self._gate_of(account).passage():
+            try:
+                receipt = await account.adapter.send(outbound)
+            except ChannelError as error:
+                return await self._settle(account, parcel, outbound, error)
+            except Exception as error:  # an adapter's bug: nobody knows whether the message went out
+                log_failure(log, "an adapter failed", error, channel=account.channel)
+                return await self._settle(account, parcel, outbound, OutcomeUnknown("The adapter failed."))
+            self._on_step("sent")
+            await self._keep_receipt(account, parcel, receipt)
         return True
 
     async def _settle(self, account: Running, parcel: outbox.Parcel, outbound: Outbound, error: ChannelError) -> bool:
@@ -302,6 +308,12 @@ class Delivery:
             )
 
         await self._keep(change)
+
+    def _gate_of(self, account: Running) -> Gate:
+        if account.account_id not in self._gates:
+            at_once = _MOST_AT_ONCE if account.adapter.limits.has_idempotency_key else self._sends_at_once
+            self._gates[account.account_id] = Gate(at_once, self._clock)
+        return self._gates[account.account_id]
 
     def _rates_of(self, account: Running) -> Rates:
         if account.account_id not in self._rates:

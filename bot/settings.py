@@ -45,6 +45,13 @@ class Settings(BaseSettings):
     sends_per_second: float = Field(
         0.0, ge=0, description="Messages an account may send each second; 0 keeps the platform's own limits."
     )
+    sends_at_once: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Sends under way per account where a platform knows no repeats; more is faster, and more may come "
+        "twice after a crash.",
+    )
     embedder: bool = Field(True, description="Search by meaning too (about 100 MB of memory); off: by words alone.")
     samples: bool = Field(True, description="Make the two sample personas on the first start.")
     telegram_api: str = Field(

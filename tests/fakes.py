@@ -81,6 +81,8 @@ class FakeChannel:
         self.failures: list[ChannelError] = []
         self.arrives_despite_failure = False
         self.known: dict[str, Receipt] = {}
+        self.holds: asyncio.Event | None = None
+        self.under_way = 0
         if limits is not None:
             self.limits = limits  # type: ignore[misc]
 
@@ -94,6 +96,10 @@ class FakeChannel:
         return
 
     async def send(self, outbound: Outbound) -> Receipt:
+        self.under_way += 1
+        if self.holds is not None:
+            await self.holds.wait()
+        self.under_way -= 1
         if self.failures:
             failure = self.failures.pop(0)
             if self.arrives_despite_failure:

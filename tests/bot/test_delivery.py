@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from channels.contract import Limits, Receipt
+import asyncio
+
+from channels.contract import Chat, Limits, Receipt, Sender
 from channels.errors import NotConfigured, OutcomeUnknown, PlatformUnavailable, RateLimited, Undeliverable
 from knowledge import conversations, incidents, outbox
 from knowledge.database import Connection
@@ -164,3 +166,25 @@ async def test_counts_say_what_is_left(spine: Spine) -> None:
         await spine.until(lambda: len(spine.channel.sent) == 1)
         await spine.settle()
     assert await spine.database.read(outbox.counts) == {"sent": 1}
+
+
+async def test_one_send_at_a_time_is_of_unknown_outcome(spine: Spine) -> None:
+    spine.channel.holds = asyncio.Event()
+    async with spine.works():
+        for number in range(5):
+            await spine.says("Hello", chat=Chat(id=f"c{number}"), sender=Sender(id=f"s{number}"))
+        await spine.until(lambda: spine.steps.count("sending") == 5)
+        assert spine.channel.under_way == 1
+        spine.channel.holds.set()
+        await spine.until(lambda: len(spine.channel.sent) == 5)
+
+
+async def test_a_send_that_hangs_holds_up_nobody_for_long(spine: Spine) -> None:
+    spine.channel.holds = asyncio.Event()
+    async with spine.works():
+        await spine.says("Hello")
+        await spine.until(lambda: spine.channel.under_way == 1)
+        await spine.says("Hello", chat=Chat(id="c2"), sender=Sender(id="s2"))
+        await spine.until(lambda: spine.channel.under_way == 2)
+        spine.channel.holds.set()
+        await spine.until(lambda: len(spine.channel.sent) == 2)
