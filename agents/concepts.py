@@ -12,6 +12,7 @@ from agents.words import fold, load, patterns, tokens
 from knowledge.languages import languages, stems_of_word
 
 _CURRENCY = re.compile(r"[€$£]|\b\d+(?:[.,]\d+)? ?(?:eur|euros?)\b")
+_LONG = 5
 _RELATED = {"gl": "pt", "ca": "es", "ast": "es"}
 # Lines too short to tell these apart are common, and their words mostly mean the same.
 _SISTERS = {"es": ("es", "pt"), "pt": ("pt", "es")}
@@ -26,6 +27,11 @@ class Text:
     concepts: frozenset[str]
     names: frozenset[str]
     has_number: bool
+    long_words: dict[str, tuple[str, ...]]
+
+    def starting_with(self, letters: str) -> tuple[str, ...]:
+        """Return the longer words that begin with these two letters."""
+        return self.long_words.get(letters, ())
 
 
 def as_text(text: str, language: str) -> Text:
@@ -97,7 +103,12 @@ def _as_text(text: str, language: str) -> Text:
         concepts.add("price")
     concepts |= {wider for wider, narrower in load("concepts.toml")["narrower"].items() if concepts & set(narrower)}
     names = frozenset(fold(name) for name in _NAME.findall(text))
-    return Text(words, frozenset(forms), frozenset(concepts), names, has_number)
+    long_words: defaultdict[str, list[str]] = defaultdict(list)
+    for word in set(words):
+        if len(word) >= _LONG:
+            long_words[word[:2]].append(word)
+    by_start = {letters: tuple(held) for letters, held in long_words.items()}
+    return Text(words, frozenset(forms), frozenset(concepts), names, has_number, by_start)
 
 
 _NAME = re.compile(r"(?<![.!?…:\n]\s)(?<!^)(?<![\"“«(¿¡])\b[A-ZÀ-Þ][\w'’-]+")

@@ -41,8 +41,9 @@ _ANSWERS = 1.0
 _CONTEXT = 0.5
 _NEARBY = 0.85
 _OF_ANOTHER = 0.93
+# Relatives: in Spanish a grandmother and a grandfather have one stem, and are not to be taken for each other.
 _KIN = frozenset(
-    ("mother", "father", "grandmother", "grandfather", "husband", "wife", "brother", "sister", "neighbour")
+    ("mother", "father", "grandmother", "grandfather", "husband", "wife", "brother", "sister", "son", "daughter")
 )
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _NAME_ASKED = re.compile(
@@ -135,16 +136,15 @@ def best_quote(question: Asked, memory: Recalled) -> Quote | None:
     return Quote(memory, parts[at], at, supports[at])
 
 
-def translated(question: Asked, language: str) -> str:
-    """Return words of `language` that ask for the same, to search memories in it; empty when there are none."""
-    code = reading_language(language)
-    words = [
-        words_for(concept, code) if key.concepts else key.word
-        for key in question.keys
-        if key.weight > _GENERIC_WEIGHT
-        for concept in (sorted(key.concepts) or [""])
-    ]
-    return " ".join(words)
+def in_other_words(question: Asked, languages: Iterable[str]) -> str:
+    """Return other words that ask for the same, in these languages; empty when no word of the question has any."""
+    keys = [key for key in question.keys if key.weight > _GENERIC_WEIGHT]
+    concepts = [concept for key in keys for concept in sorted(key.concepts)]
+    if not concepts:
+        return ""
+    codes = dict.fromkeys(reading_language(language) for language in languages)
+    plain = [key.word for key in keys if not key.concepts]
+    return " ".join((*plain, *(words_for(concept, code) for code in codes for concept in concepts)))
 
 
 def _support(
@@ -212,11 +212,12 @@ def _fit(question: Asked, sentence: Text) -> float:
 
 
 def _match(key: Key, text: Text, asked_in: str, language: str) -> float:
-    if key.forms & text.forms:
+    meant = key.concepts & text.concepts
+    if key.forms & text.forms and (meant or not key.concepts & _KIN):
         return 1.0
-    if key.concepts & text.concepts:
+    if meant:
         return _CONCEPT
-    if len(key.word) >= 5 and any(_is_similar(key.word, word) for word in text.words):
+    if len(key.word) >= 5 and any(_is_similar(key.word, word) for word in text.starting_with(key.word[:2])):
         return _SIMILAR
     return 0.0
 

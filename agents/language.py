@@ -37,3 +37,13 @@ def _of_small_words(text: str) -> tuple[str, ...]:
     """Return the languages whose small words stand most in `text`; none when that says nothing."""
     guessed = guess_languages(tokens(text))
     return guessed if len(guessed) < len(SIX) else ()
+
+
+def usable(turn: Turn, language: str) -> str:
+    """Return the language our own phrases stand in: `language` when we speak it, else one that both may know."""
+    if language in SIX:
+        return language
+    return next((code for code in (_RELATED.get(language), turn.language) if code in SIX), "en")
+
+
+_RELATED = {"ca": "es", "gl": "es", "ast": "es", "oc": "fr"}

@@ -53,6 +53,7 @@ class Manner:
     emoji: tuple[str, ...] = ()
     emoji_rate: float = 0.0
     is_lower_case: bool = False
+    has_opening_marks: bool = True
 
     def greeting(self, seed: str) -> str:
         """Return one of the persona's own greetings, empty when it has none that is plain enough."""
@@ -88,6 +89,7 @@ def manner_of(style: dict[str, JsonValue], language: str) -> Manner:
         ),
         emoji_rate=_rate(markers, "emoji"),
         is_lower_case=_rate(markers, "lowercase_start") > 0.8,
+        has_opening_marks=not markers or _rate(markers, "opening_marks") > 0,
     )
 
 

@@ -16,6 +16,10 @@ _STROKES = str.maketrans({"ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d",
 _STRETCHED = re.compile(r"(\w)\1{2,}")
 
 
+OTHER_SCRIPTS = frozenset(("el", "ru", "uk", "ar", "he", "ja", "ko", "zh"))
+"""The languages of the data files that are never written in Latin letters."""
+
+
 def fold(text: str) -> str:
     """Return `text` in lower case, without accents, an apostrophe being a space: how patterns see words."""
     if text.isascii():
@@ -37,6 +41,14 @@ def tokens(text: str) -> list[str]:
 def patterns(sources: list[str]) -> re.Pattern[str]:
     """Return one pattern that finds any of `sources` in folded text."""
     return re.compile("|".join(f"(?:{without_accents(source)})" for source in sources))
+
+
+def is_latin(text: str) -> bool:
+    """Return whether every letter of `text` is of the Latin script, so that other scripts need not be searched."""
+    return text.isascii() or not _OTHER_SCRIPTS.search(text)
+
+
+_OTHER_SCRIPTS = re.compile("[\u0370-\u1dff\u3040-\ud7ff]")
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from agents.guards.verdict import Surface, Verdict
-from agents.words import fold, load, patterns
+from agents.words import OTHER_SCRIPTS, fold, is_latin, load, patterns
 from knowledge.viewer import Viewer
 
 _EVERYWHERE = "https://findahelpline.com"
@@ -17,7 +17,10 @@ _FALLBACK_EMERGENCY = "112 / 911"
 def check(text: str, surface: Surface, viewer: Viewer) -> Verdict:
     """Return a score of 1 when the person may be in danger. Every language is searched: people switch in distress."""
     folded = _SPACES.sub(" ", fold(text))
+    latin = is_latin(text)
     for language, lexicon in _lexicons().items():
+        if latin and language in OTHER_SCRIPTS:
+            continue
         spoken = lexicon.benign.sub(" | ", folded) if lexicon.benign else folded
         if lexicon.strong.search(spoken):
             return Verdict(score=1.0, reasons=(f"crisis:{language}",))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from agents.guards.verdict import Span, Surface, Verdict
-from agents.words import fold, load, patterns
+from agents.words import OTHER_SCRIPTS, fold, is_latin, load, patterns
 from knowledge.viewer import Viewer
 
 
@@ -16,7 +17,7 @@ def check(text: str, surface: Surface, viewer: Viewer) -> Verdict:
     if surface.side != "answer":
         return Verdict()
     folded = fold(text)
-    for language, said in _sayings().items():
+    for language, said in _in_script_of(text):
         if said.deny.search(folded):
             return Verdict(
                 score=1.0, spans=(Span(start=0, end=len(text), kind="denial"),), reasons=(f"denial:{language}",)
@@ -27,13 +28,13 @@ def check(text: str, surface: Surface, viewer: Viewer) -> Verdict:
 def asks_whether_ai(text: str) -> bool:
     """Return whether somebody asks if this is a machine or the person, in any of the languages known."""
     folded = fold(text)
-    return any(said.ask.search(folded) for said in _sayings().values())
+    return any(said.ask.search(folded) for _, said in _in_script_of(text))
 
 
 def says_it_is_ai(text: str) -> bool:
     """Return whether a text states plainly that an AI speaks."""
     folded = fold(text)
-    return any(said.says.search(folded) for said in _sayings().values())
+    return any(said.says.search(folded) for _, said in _in_script_of(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class _Sayings:
     ask: re.Pattern[str]
     deny: re.Pattern[str]
     says: re.Pattern[str]
+
+
+def _in_script_of(text: str) -> Iterable[tuple[str, _Sayings]]:
+    known = _sayings()
+    return [(code, known[code]) for code in known if code not in OTHER_SCRIPTS] if is_latin(text) else known.items()
 
 
 @cache

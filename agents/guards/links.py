@@ -24,11 +24,12 @@ def check(text: str, surface: Surface, viewer: Viewer) -> Verdict:
     """Return the links of an answer that stand in none of `surface.sources`."""
     if surface.side != "answer" or ("." not in text and ":" not in text):
         return Verdict()
+    found = [(hit.start(), hit.group().rstrip(_TRAILING)) for hit in _LINK.finditer(text)]
+    if not found:
+        return Verdict()
     known = {_bare(link) for source in surface.sources for link in _links(source)}
     foreign = tuple(
-        Span(start=found.start(), end=found.start() + len(link), kind="link")
-        for found in _LINK.finditer(text)
-        if _bare(link := found.group().rstrip(_TRAILING)) not in known
+        Span(start=start, end=start + len(link), kind="link") for start, link in found if _bare(link) not in known
     )
     return Verdict(score=1.0 if foreign else 0.0, spans=foreign, reasons=("link",) if foreign else ())
 
