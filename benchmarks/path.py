@@ -76,7 +76,7 @@ async def stage(
             server = Server(folder, **wanted)
             await server.start()
             try:
-                await wait_loaded(server)
+                await wait_loaded(server, memories=memories)
                 yield Stage(telegram, bot, model, server)
             finally:
                 await server.stop()
@@ -108,7 +108,7 @@ def _remember(c: Connection, persona_id: str, count: int) -> None:
     add_memories(c, drafts, at=at)
 
 
-async def wait_loaded(server: Server) -> None:
+async def wait_loaded(server: Server, *, memories: int) -> None:
     """Wait until recall has read everything, so that figures are those of a server at work."""
     from aiohttp import ClientSession
 
@@ -117,7 +117,9 @@ async def wait_loaded(server: Server) -> None:
         while time.monotonic() < until:
             async with session.get(f"{server.url}/health") as response:
                 status = await response.json()
-            if status.get("has_loaded") and not status["recall"].get("waiting"):
+            recall = status["recall"]
+            has_read = recall["memories"] and not (recall["words_waiting"] or recall["vectors_waiting"])
+            if status["has_loaded"] and (has_read or not memories):
                 return
             await asyncio.sleep(0.2)
     say(f"recall was still reading after {_INDEXED_S:.0f} s")

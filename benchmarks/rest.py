@@ -40,7 +40,7 @@ async def _measure(label: str, folder: Path) -> None:
         await server.stop()
     server = Server(folder)
     await server.start()
-    await wait_loaded(server)
+    await wait_loaded(server, memories=0)
     await asyncio.sleep(_REST_S)
     assert server.process is not None
     resident = _resident_mib(server.process.pid)

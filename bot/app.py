@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -319,5 +319,5 @@ class App:
             "has_loaded": self.accounts.is_loaded,
             "inbox_waiting": waiting["inbox"],
             "outbox": waiting["outbox"],
-            "recall": self.recall.status(),
+            "recall": asdict(self.recall.status()),
         }

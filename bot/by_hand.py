@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from knowledge import importing, invitations, personas
 from knowledge.database import Connection
 from knowledge.errors import ArchiveInvalid, NotFound
+from knowledge.names import fold
 from knowledge.tables import Persona
 from knowledge.viewer import OWNER
 
@@ -94,6 +95,9 @@ def choose(c: Connection, name: str) -> Persona:
     if not name:
         return found[0]
     persona = personas.persona_by_name(c, name)
+    begins = [one for one in found if fold(one.name).startswith(fold(name))]
+    if persona is None and len(begins) == 1:
+        return begins[0]
     if persona is None:
         known = ", ".join(one.name for one in found)
         raise NotFound(f"There is no persona called {name}. There are: {known}.")
