@@ -63,7 +63,8 @@ class Project:
 
     def release(self, word: str) -> None:
         """Let the locks name a version of the little package in which it says `word`."""
-        line = self.wheel("little-package", word, module=f"WORD = {word!r}\n")
+        # Of another length each time: a module of the same second and length would be taken from its old bytecode.
+        line = self.wheel("little-package", word, module=f"WORD = {word!r}  # {'x' * int(word)}\n")
         for name in ("requirements.lock", "requirements-test.lock"):
             self.lock(name, line)
 
