@@ -253,7 +253,7 @@ function talk(form) {
       bubble.className = "bubble words";
       line.append(bubble);
       draft.append(line);
-      log.after(draft);
+      log.parentElement.after(draft);
       say("");
     }
     draft.querySelector(".bubble").textContent = words;
