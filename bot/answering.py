@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
-from threading import Thread
+from threading import Lock, Thread
 
 from agents.model import ModelConfig
 
@@ -18,31 +18,40 @@ from knowledge.recall import Recall
 
 
 class WarmingAnswerer:
-    """An answerer that begins to be built at once, in a thread of its own; the first answers wait for it."""
+    """An answerer that is built in a thread of its own once `warm` is called; the first answers wait for it."""
 
     def __init__(self, build: Callable[[], Answerer]) -> None:
+        self._build = build
         self._built: Future[Answerer] = Future()
-        Thread(target=self._build, args=(build,), name="answerer", daemon=True).start()
+        self._begun = Lock()
 
-    def _build(self, build: Callable[[], Answerer]) -> None:
+    def warm(self) -> None:
+        """Begin to build it, unless that has begun."""
+        if self._begun.acquire(blocking=False):
+            Thread(target=self._make, name="answerer", daemon=True).start()
+
+    def _make(self) -> None:
         try:
-            self._built.set_result(build())
+            self._built.set_result(self._build())
         except BaseException as error:
             self._built.set_exception(error)
 
     async def ready(self) -> None:
         """Return once the answerer is built."""
-        await asyncio.wrap_future(self._built)
+        self.warm()
+        await asyncio.shield(asyncio.wrap_future(self._built))
 
     async def answer(self, turn: Turn, *, on_text: OnText | None = None) -> Answer:
         if not self._built.done():
-            await asyncio.shield(asyncio.wrap_future(self._built))
+            await self.ready()
         return await self._built.result().answer(turn, on_text=on_text)
 
     def apology(self, turn: Turn) -> Answer:
+        self.warm()
         return self._built.result().apology(turn)
 
     def closed_door(self, turn: Turn) -> Answer:
+        self.warm()
         return self._built.result().closed_door(turn)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -257,6 +258,13 @@ class App:
     async def _announce(self, address: str, on_ready: Callable[[str], None]) -> None:
         await self.accounts.wait_loaded()
         on_ready(address)
+        await self._settle_in()
+
+    async def _settle_in(self) -> None:
+        """Load what the first answer needs; then leave everything loaded out of the garbage collector's rounds."""
+        await self.answerer.ready()
+        gc.collect()
+        gc.freeze()
 
     async def _wake_started(self) -> None:
         while True:
