@@ -1,32 +1,219 @@
-"""The chat model: any OpenAI-compatible endpoint, asked through langchain-openai.
+"""The chat model as a writer of answers: an agent that may search the memories before it writes.
 
-NOTE FOR THE TEAM: this file, agents/analyst.py, agents/prompts/ and tests/platforms/openai.py are being written by
-the helper MODEL (to take work off AGENTS, who keeps the graph, the offline answerer and the guards).
+Whose memories it searches is bound here, in code; no word of the model, of a person or of a memory can widen it.
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from pydantic import SecretStr
+from pydantic import JsonValue
+
+from agents.draft import Brief, Draft, Writer
+from agents.endpoint import Endpoint, Message, ModelConfig, Reply, ToolCall, quiet_tracing
+from agents.errors import ModelError, ModelUnavailable
+from agents.marks import Cited, cited, plain
+from agents.prompts import Shown, final_messages, messages_of, nearest_lines, tool_words
+from agents.toolbox import Toolbox
+from agents.turn import OnText, Reason, Step
+from knowledge.clock import Clock
+from knowledge.recall import Recall
+
+__all__ = ["ModelAgent", "ModelConfig", "make_writer", "quiet_tracing"]
+
+_HELD_BACK = 120
+_MOST_CALLS_AT_ONCE = 4
+_LONGEST_PAUSE_S = 5.0
+_TIME_FOR_TOOLS = 0.6
+_TRIMMED_HISTORY = 4
+_TRIMMED_MEMORIES = 4
+_SHORTEST_PARTIAL = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelConfig:
-    """Which model to ask and how long. Prices are per million tokens, in whatever currency the operator counts."""
-
-    base_url: str
-    api_key: SecretStr
-    name: str
-    timeout_s: float = 60.0
-    max_steps: int = 4
-    input_price: float = 0.0
-    output_price: float = 0.0
-    temperature: float | None = None
+def make_writer(model: ModelConfig, *, recall: Recall, clock: Clock) -> Writer:
+    """Return what writes answers with this model."""
+    return ModelAgent(model, recall, clock)
 
 
-def quiet_tracing(environ: MutableMapping[str, str]) -> None:
-    """Switch off LangChain's tracing variables, so that no conversation leaves this machine unasked."""
-    for name in ("LANGSMITH_GATEWAY", "LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2"):
-        environ[name] = "false"
+class ModelAgent:
+    """Writes answers with one chat model. Built once; any number of turns may run through it at the same time."""
+
+    def __init__(self, config: ModelConfig, recall: Recall, clock: Clock) -> None:
+        self.name = config.name
+        self.endpoint = Endpoint(config, clock)
+        self._config = config
+        self._recall = recall
+        self._clock = clock
+
+    async def write(self, brief: Brief, *, on_text: OnText | None = None) -> Draft:
+        """Return the answer to `brief`, within the time and the steps that the configuration grants.
+
+        When either is used up the model answers with what was found until then; an answer that time cut off is kept
+        up to its last whole sentence. `on_text` hears the answer itself, never what stands beside a search.
+
+        Raises:
+            ModelUnavailable: when there is no answer that can be used. Its `steps` tell what was done.
+            ModelRefused: when the model declined.
+        """
+        writing = _Writing(brief, self._config, self.endpoint, self._recall, self._clock, on_text)
+        try:
+            return await writing.draft()
+        except ModelError as error:
+            error.steps = tuple(writing.steps)
+            raise
+
+    async def warm(self) -> None:
+        """Import what the first answer would otherwise wait for."""
+        await self.endpoint.warm()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.endpoint.close()
+
+
+@dataclass(slots=True)
+class _Writing:
+    """One answer being written."""
+
+    brief: Brief
+    config: ModelConfig
+    endpoint: Endpoint
+    recall: Recall
+    clock: Clock
+    on_text: OnText | None
+    steps: list[Step] = field(default_factory=list)
+    shown: Shown = field(default_factory=Shown)
+    input_tokens: int = 0
+    output_tokens: int = 0
+    heard: str = ""
+    retries_left: int = 1
+    ends_at: float = 0.0
+
+    async def draft(self) -> Draft:
+        self.ends_at = asyncio.get_running_loop().time() + self.config.timeout_s
+        self.shown.add(self.brief.found)
+        async with self._in_time():
+            lines = await nearest_lines(self.recall, self.brief, self.shown)
+        self.shown.lines = lines
+        toolbox = None if self.brief.is_cautious else Toolbox(self.recall, self.brief, self.shown)
+        try:
+            reply = await self._search(toolbox) if toolbox else await self._finish()
+        except ModelUnavailable as error:
+            if error.kind != "context":
+                raise
+            self.shown.trim(_TRIMMED_MEMORIES)
+            self._note("trim", "the question was too long: less history, fewer memories", self.clock.monotonic())
+            reply = await self._ask(final_messages(self.brief, self.shown, most_history=_TRIMMED_HISTORY))
+        return self._drafted(reply)
+
+    async def _search(self, toolbox: Toolbox) -> Reply:
+        """Let the model search until it writes, its steps are used up, or its time is needed to write."""
+        messages = messages_of(self.brief, self.shown, has_tools=True)
+        for _ in range(self.config.max_steps):
+            reply = await self._ask(messages, tools=toolbox.lent())
+            if not reply.tool_calls:
+                return reply if plain(reply.text) else await self._finish()
+            messages.append(_as_message(reply))
+            for number, call in enumerate(reply.tool_calls):
+                messages.append(await self._look(toolbox, call, is_one_too_many=number >= _MOST_CALLS_AT_ONCE))
+            if self._left_s() < (1 - _TIME_FOR_TOOLS) * self.config.timeout_s:
+                break
+        return await self._finish()
+
+    async def _finish(self) -> Reply:
+        """Let the model write with what was found. Nothing of the searches is left to go on with."""
+        return await self._ask(final_messages(self.brief, self.shown))
+
+    async def _look(self, toolbox: Toolbox, call: ToolCall, *, is_one_too_many: bool) -> Message:
+        started = self.clock.monotonic()
+        if is_one_too_many:
+            content = tool_words("too_many")
+        else:
+            async with self._in_time():
+                looked = await toolbox.call(call)
+            content = looked.words
+            self._note("search", looked.summary, started, looked.detail)
+        return {"role": "tool", "tool_call_id": call.id, "content": content}
+
+    async def _ask(self, messages: list[Message], *, tools: list[Message] | None = None) -> Reply:
+        started = self.clock.monotonic()
+        try:
+            reply = await self._asked_in_time(messages, tools or [])
+        except ModelUnavailable as error:
+            self._note("model", f"failed: {error.kind.replace('_', ' ')}", started, {"kind": error.kind})
+            pause_s = self._pause_s(error)
+            if pause_s is None:
+                raise
+            self.retries_left -= 1
+            async with self._in_time():
+                await self.clock.sleep(pause_s)
+            return await self._ask(messages, tools=tools)
+        except ModelError as error:
+            self._note("model", "declined", started, {"kind": error.kind})
+            raise
+        self.input_tokens += reply.input_tokens
+        self.output_tokens += reply.output_tokens
+        wanted = ", ".join(call.name for call in reply.tool_calls)
+        detail: dict[str, JsonValue] = {
+            "model": self.config.name,
+            "finish": reply.finish,
+            "input_tokens": reply.input_tokens,
+            "output_tokens": reply.output_tokens,
+        }
+        self._note("model", f"wants {wanted}" if wanted else "wrote", started, detail)
+        return reply
+
+    async def _asked_in_time(self, messages: list[Message], tools: list[Message]) -> Reply:
+        self.heard = ""
+        listen = self._listener(_HELD_BACK if tools else 0) if self.on_text else None
+        try:
+            reply = await self.endpoint.ask(messages, tools=tools, timeout_s=self._left_s(), on_text=listen)
+            if listen and not reply.text and not reply.tool_calls:
+                # Some endpoints stream nothing where they answer, or leave out that they decline.
+                reply = await self.endpoint.ask(messages, tools=tools, timeout_s=self._left_s())
+        except ModelUnavailable:
+            kept = _whole_sentences(plain(self.heard))
+            if len(kept) < _SHORTEST_PARTIAL:
+                raise
+            return Reply(text=_whole_sentences(self.heard), finish="interrupted")
+        if reply.finish == "length":
+            return Reply(
+                text=_whole_sentences(reply.text),
+                finish=reply.finish,
+                input_tokens=reply.input_tokens,
+                output_tokens=reply.output_tokens,
+            )
+        return reply
+
+    def _listener(self, held_back: int) -> OnText:
+        """Return what hears the model: beside a search models say a few words, which are not the answer."""
+        told = ""
+
+        async def listen(text: str) -> None:
+            nonlocal told
+            self.heard = text
+            so_far = plain(text, is_whole=False)
+            if self.on_text and len(so_far) > held_back and so_far != told:
+                told = so_far
+                await self.on_text(so_far)
+
+        return listen
+
+    def _drafted(self, reply: Reply) -> Draft:
+        found: Cited = cited(reply.text, self.shown.numbered)
+        if not found.text:
+            raise ModelUnavailable("The chat model wrote nothing.", kind="empty")
+        reason: Reason = "not_remembered" if found.is_unknown and not found.memory_ids else "answered"
+        return Draft(
+            text=found.text,
+            reason=reason,
+            engine=f"model:{self.config.name}",
+            memory_ids=found.memory_ids,
+            sources=self.shown.texts(),
+            steps=tuple(self.steps),
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cost=self.config.cost(self.input_tokens, self.output_tokens),
+        )

@@ -16,13 +16,10 @@ _FALLBACK_EMERGENCY = "112 / 911"
 
 def check(text: str, surface: Surface, viewer: Viewer) -> Verdict:
     """Return a score of 1 when the person may be in danger. Every language is searched: people switch in distress."""
-    folded = _SPACES.sub(" ", fold(text))
+    spoken = _benign().sub(" | ", _SPACES.sub(" ", fold(text)))
     latin = is_latin(text)
-    for language, lexicon in _lexicons().items():
-        if latin and language in OTHER_SCRIPTS:
-            continue
-        spoken = lexicon.benign.sub(" | ", folded) if lexicon.benign else folded
-        if lexicon.strong.search(spoken):
+    for language, strong in _lexicons().items():
+        if not (latin and language in OTHER_SCRIPTS) and strong.search(spoken):
             return Verdict(score=1.0, reasons=(f"crisis:{language}",))
     return Verdict()
 
@@ -42,23 +39,20 @@ def help_text(language: str, region: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lexicon:
-    strong: re.Pattern[str]
-    benign: re.Pattern[str] | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Place:
     lines: tuple[str, ...]
     emergency: str
 
 
 @cache
-def _lexicons() -> dict[str, _Lexicon]:
-    return {
-        language: _Lexicon(patterns(words["strong"]), patterns(words["benign"]) if words["benign"] else None)
-        for language, words in load("crisis.toml").items()
-    }
+def _lexicons() -> dict[str, re.Pattern[str]]:
+    return {language: patterns(words["strong"]) for language, words in load("crisis.toml").items()}
+
+
+@cache
+def _benign() -> re.Pattern[str]:
+    """Return the harmless ways of speaking of every language: "Suicide Squad" is a film in all of them."""
+    return patterns([source for words in load("crisis.toml").values() for source in words["benign"]])
 
 
 @cache
