@@ -114,6 +114,7 @@ class Endpoint:
             ModelUnavailable: when it did not come, not in time, or not as the protocol has it.
             ModelRefused: when the model declined.
         """
+        await self.ready()
         with self.breaker.attempt():
             try:
                 async with asyncio.timeout(timeout_s):
@@ -128,9 +129,16 @@ class Endpoint:
             self.breaker.succeeded()
             return reply
 
-    async def warm(self) -> None:
-        """Import what the calls need, so that the first one need not."""
-        await self._connected()
+    def prepare(self) -> None:
+        """Import what the calls need, so that the first one need not wait for it."""
+        if self._chat is None:
+            self._chat = _build(self.config)
+
+    async def ready(self) -> None:
+        """Do what `prepare` does, in a thread; return at once when it was done."""
+        if self._chat is None:
+            async with self._lock:
+                await asyncio.to_thread(self.prepare)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -139,7 +147,8 @@ class Endpoint:
             self._chat = None
 
     async def _ask(self, messages: list[Message], tools: list[Mapping[str, Any]], on_text: OnText | None) -> Reply:
-        chat = await self._connected()
+        chat = self._chat
+        assert chat is not None
         lent: dict[str, Any] = {"tools": tools} if tools else {}
         if on_text is None:
             try:
@@ -152,13 +161,6 @@ class Endpoint:
                 if gathered.add(piece):
                     await on_text(gathered.text)
         return gathered.reply()
-
-    async def _connected(self) -> ChatOpenAI:
-        if self._chat is None:
-            async with self._lock:
-                if self._chat is None:
-                    self._chat = await asyncio.to_thread(_build, self.config)
-        return self._chat
 
 
 def _build(config: ModelConfig) -> ChatOpenAI:

@@ -6,7 +6,10 @@ Whose memories it searches is bound here, in code; no word of the model, of a pe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -15,7 +18,7 @@ from agents.draft import Brief, Draft, Writer
 from agents.endpoint import Endpoint, Message, ModelConfig, Reply, ToolCall, quiet_tracing
 from agents.errors import ModelError, ModelUnavailable
 from agents.marks import Cited, cited, plain
-from agents.prompts import Shown, final_messages, messages_of, nearest_lines, tool_words
+from agents.prompting import Shown, messages_of, nearest_lines, wording
 from agents.toolbox import Toolbox
 from agents.turn import OnText, Reason, Step
 from knowledge.clock import Clock
@@ -30,11 +33,14 @@ _TIME_FOR_TOOLS = 0.6
 _TRIMMED_HISTORY = 4
 _TRIMMED_MEMORIES = 4
 _SHORTEST_PARTIAL = 40
+_END = re.compile(r"[.!?…。！？][\"'”»)]*(?:\s*\[[^\]\n]{1,40}\])*(?=\s|\Z)")
 
 
 def make_writer(model: ModelConfig, *, recall: Recall, clock: Clock) -> Writer:
-    """Return what writes answers with this model."""
-    return ModelAgent(model, recall, clock)
+    """Return what writes answers with this model. Imports its libraries, which takes a second: call it in a thread."""
+    agent = ModelAgent(model, recall, clock)
+    agent.endpoint.prepare()
+    return agent
 
 
 class ModelAgent:
@@ -64,10 +70,6 @@ class ModelAgent:
             error.steps = tuple(writing.steps)
             raise
 
-    async def warm(self) -> None:
-        """Import what the first answer would otherwise wait for."""
-        await self.endpoint.warm()
-
     async def close(self) -> None:
         """Close the connections."""
         await self.endpoint.close()
@@ -92,6 +94,7 @@ class _Writing:
     ends_at: float = 0.0
 
     async def draft(self) -> Draft:
+        await self.endpoint.ready()
         self.ends_at = asyncio.get_running_loop().time() + self.config.timeout_s
         self.shown.add(self.brief.found)
         async with self._in_time():
@@ -105,7 +108,7 @@ class _Writing:
                 raise
             self.shown.trim(_TRIMMED_MEMORIES)
             self._note("trim", "the question was too long: less history, fewer memories", self.clock.monotonic())
-            reply = await self._ask(final_messages(self.brief, self.shown, most_history=_TRIMMED_HISTORY))
+            reply = await self._ask(messages_of(self.brief, self.shown, most_history=_TRIMMED_HISTORY))
         return self._drafted(reply)
 
     async def _search(self, toolbox: Toolbox) -> Reply:
@@ -124,12 +127,12 @@ class _Writing:
 
     async def _finish(self) -> Reply:
         """Let the model write with what was found. Nothing of the searches is left to go on with."""
-        return await self._ask(final_messages(self.brief, self.shown))
+        return await self._ask(messages_of(self.brief, self.shown))
 
     async def _look(self, toolbox: Toolbox, call: ToolCall, *, is_one_too_many: bool) -> Message:
         started = self.clock.monotonic()
         if is_one_too_many:
-            content = tool_words("too_many")
+            content = wording("too_many")
         else:
             async with self._in_time():
                 looked = await toolbox.call(call)
@@ -180,7 +183,7 @@ class _Writing:
             return Reply(text=_whole_sentences(self.heard), finish="interrupted")
         if reply.finish == "length":
             return Reply(
-                text=_whole_sentences(reply.text),
+                text=_whole_sentences(reply.text) or f"{reply.text.rsplit(' ', 1)[0]}…",
                 finish=reply.finish,
                 input_tokens=reply.input_tokens,
                 output_tokens=reply.output_tokens,
@@ -202,7 +205,7 @@ class _Writing:
         return listen
 
     def _drafted(self, reply: Reply) -> Draft:
-        found: Cited = cited(reply.text, self.shown.numbered)
+        found: Cited = cited(reply.text, self.shown.numbered, speaker=self.brief.turn.persona.name)
         if not found.text:
             raise ModelUnavailable("The chat model wrote nothing.", kind="empty")
         reason: Reason = "not_remembered" if found.is_unknown and not found.memory_ids else "answered"
@@ -217,3 +220,50 @@ class _Writing:
             output_tokens=self.output_tokens,
             cost=self.config.cost(self.input_tokens, self.output_tokens),
         )
+
+    def _in_time(self) -> AbstractAsyncContextManager[None]:
+        return _in_time(self.ends_at)
+
+    def _left_s(self) -> float:
+        return max(0.0, self.ends_at - asyncio.get_running_loop().time())
+
+    def _pause_s(self, error: ModelUnavailable) -> float | None:
+        """Return how long to wait before asking once more, None when that is of no use."""
+        if not self.retries_left:
+            return None
+        if error.kind == "dropped" and not self.heard:
+            return 0.0  # a connection that was kept open and closed on the other side
+        if error.kind != "rate_limited" or error.retry_after_s is None:
+            return None
+        return error.retry_after_s if error.retry_after_s <= min(_LONGEST_PAUSE_S, self._left_s() / 2) else None
+
+    def _note(self, name: str, summary: str, started: float, detail: dict[str, JsonValue] | None = None) -> None:
+        duration_ms = round(1000 * (self.clock.monotonic() - started), 3)
+        self.steps.append(Step(name=name, summary=summary, duration_ms=duration_ms, detail=detail or {}))
+
+
+@asynccontextmanager
+async def _in_time(ends_at: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(ends_at):
+            yield
+    except TimeoutError as error:
+        raise ModelUnavailable("The time for an answer was used up.", kind="timeout") from error
+
+
+def _as_message(reply: Reply) -> Message:
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": json.dumps(call.arguments or {}, ensure_ascii=False)},
+        }
+        for call in reply.tool_calls
+    ]
+    return {"role": "assistant", "content": reply.text, "tool_calls": calls}
+
+
+def _whole_sentences(text: str) -> str:
+    """Return `text` up to the end of its last whole sentence, with the marks that stand there."""
+    ends = [found.end() for found in _END.finditer(text)]
+    return text[: ends[-1]].strip() if ends else ""
