@@ -20,10 +20,9 @@ def encoding_of(head: bytes) -> tuple[str, int]:
         ArchiveInvalid: when the bytes are no text.
     """
     encoding, skipped = sniff_encoding(head)
+    _refuse_controls(head[skipped : skipped + 4096].decode(encoding, "replace"))
     if encoding != "utf-8" or skipped:
         return encoding, skipped
-    if b"\x00" in head:
-        raise ArchiveInvalid("It is not a text file.")
     try:
         codecs.getincrementaldecoder("utf-8")("strict").decode(head)
     except UnicodeDecodeError:
@@ -33,6 +32,12 @@ def encoding_of(head: bytes) -> tuple[str, int]:
             raise ArchiveInvalid("It is not a text file.") from None
         return "cp1252", 0
     return "utf-8", 0
+
+
+def _refuse_controls(text: str) -> None:
+    strange = sum(letter < " " and letter not in "\t\n\r\x0c\x1b" for letter in text)
+    if strange * 50 > len(text):
+        raise ArchiveInvalid("It is not a text file.")
 
 
 class Readable(Protocol):

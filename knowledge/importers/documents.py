@@ -22,6 +22,7 @@ from knowledge.importers.passages import Block, Passage, passages
 from knowledge.names import fold
 
 MOST_BYTES = 32 << 20
+HTML_MOST_BYTES = 8 << 20
 _TEXT = (".txt", ".text")
 _MARKDOWN = (".md", ".markdown")
 _HTML = (".html", ".htm", ".xhtml")
@@ -38,6 +39,13 @@ _SECTIONS = frozenset({"div", "section", "article", "ul", "ol", "main", "header"
 _HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 _MOST_DEPTH = 200
 _BREAK = "\v"
+_MOST_NESTING = 2000
+# Only what its writer must close: a paragraph or a list's point ends by itself.
+_NESTING_TAG = re.compile(
+    r"<(/?)(?!(?:p|li|dt|dd|tr|td|th|thead|tbody|option|br|hr|img|input|meta|link|col|source|wbr|area|base|embed)[\s/>])"
+    r"[a-z]",
+    re.IGNORECASE,
+)
 _OWN_NAMES = frozenset({"", "me", "i", "yo", "eu", "moi", "ich", "io"})
 
 
@@ -126,8 +134,10 @@ def _open_document(tree: Tree, member: Member, zone: ZoneInfo) -> _Document:
         )
     path = member.path.lower()
     if path.endswith(_HTML):
+        if member.size_bytes > HTML_MOST_BYTES:
+            raise ArchiveInvalid(f"It is larger than a page of {HTML_MOST_BYTES >> 20} MB.")
         with tree.open(member.path) as stream:
-            document = read_html(stream.read(MOST_BYTES + 1), zone)
+            document = read_html(stream.read(HTML_MOST_BYTES + 1), zone)
     else:
         with tree.open(member.path) as stream:
             text = "".join(text_of(stream))
@@ -215,7 +225,9 @@ def read_markdown(text: str, zone: ZoneInfo) -> _Document:
 
 def read_html(data: bytes, zone: ZoneInfo) -> _Document:
     """Return an HTML page: its words in blocks under its headings, without scripts, menus and forms."""
-    page = LexborHTMLParser(_decoded_html(data))
+    text = _decoded_html(data)
+    _refuse_deep(text)
+    page = LexborHTMLParser(text)
     document = _Document()
     title = page.css_first("title")
     document.title = _one_line(title.text()) if title else ""
@@ -341,6 +353,15 @@ def _plain(token: Token) -> str:
         elif child.type == "image":
             parts.append(child.content)
     return "".join(parts).strip()
+
+
+def _refuse_deep(text: str) -> None:
+    """Refuse a page nested deeper than any that was written: the parser's time grows with the square of the depth."""
+    depth = 0
+    for match in _NESTING_TAG.finditer(text):
+        depth = max(0, depth - 1) if match[1] else depth + 1
+        if depth > _MOST_NESTING:
+            raise ArchiveInvalid("The page is nested deeper than a page may be.")
 
 
 def _decoded_html(data: bytes) -> str:

@@ -18,6 +18,7 @@ from knowledge.errors import ArchiveInvalid
 
 DEPTH_LIMIT = 64
 PIECE_MOST_CHARACTERS = 16 << 20
+MOST_PIECES = 300_000
 _CHUNK_BYTES = 1 << 18
 
 Repairs = Counter[str]
@@ -163,6 +164,7 @@ class _Text:
         self._is_mending = False
         self._waiting = ""
         self._at = 0
+        self._count = 0
         self._buffer = ""
         self._grow(head[skipped:])
         self._scan = json.JSONDecoder(strict=False, parse_constant=self._constant).raw_decode
@@ -184,6 +186,9 @@ class _Text:
             self._at += 1
             return
         while True:
+            self._count += 1
+            if self._count > MOST_PIECES:
+                raise Damaged(f"The file holds more than {MOST_PIECES:,} entries.", next_step=_AGAIN)
             yield self.value()
             if not self._goes_on("]"):
                 return
@@ -218,7 +223,7 @@ class _Text:
                 if is_short and not self._is_whole:
                     self._read()
                 elif not self._mend():
-                    raise self._broken() from error
+                    raise self._broken(error.pos) from error
                 continue
             except ValueError as error:  # a number of thousands of digits
                 raise self._broken() from error
@@ -294,8 +299,8 @@ class _Text:
     def _constant(self, _: str) -> None:
         self._repairs["not numbers"] += 1
 
-    def _broken(self) -> Damaged:
-        if self._is_whole and self._at >= len(self._buffer.rstrip()) - 1:
+    def _broken(self, at: int = 0) -> Damaged:
+        if self._is_whole and max(at, self._at) >= len(self._buffer.rstrip()) - 1:
             return Damaged("The file was cut short.", next_step=_AGAIN)
         return Damaged("The file breaks off: from some point on it is not JSON.", next_step=_AGAIN)
 
@@ -311,11 +316,16 @@ def sniff_encoding(head: bytes) -> tuple[str, int]:
     ):
         if head.startswith(mark):
             return encoding, len(mark)
-    if len(head) >= 2 and head[0] and not head[1]:
+    first, second = head[0:256:2], head[1:256:2]
+    if _are_half_zeros(second) and 0 not in first:
         return "utf-16-le", 0
-    if len(head) >= 2 and not head[0] and head[1]:
+    if _are_half_zeros(first) and 0 not in second:
         return "utf-16-be", 0
     return "utf-8", 0
+
+
+def _are_half_zeros(data: bytes) -> bool:
+    return len(data) > 0 and data.count(0) * 2 >= len(data)
 
 
 def _join_surrogates(text: str) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 LEAST_WORDS = 60
 MOST_WORDS = 120
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+(?=[\"'“‘«(\[¿¡]*[^\Wa-zß-öø-ÿ_])|(?<=[。！？])")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 _LINE_WORDS = 400
+_LETTERS_PER_WORD = 16
+"""Longer than any language's words are on average: what exceeds it has no blanks."""
+_MOST_LETTERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +35,36 @@ class Passage:
 
 def passages(blocks: Iterable[Block]) -> Iterator[Passage]:
     """Yield the passages of a document; one never crosses a heading."""
+    for headings, together in groupby(blocks, key=lambda block: block.headings):
+        for text in _texts(piece for block in together for piece in _pieces(block.text)):
+            yield Passage(text, headings)
+
+
+def _texts(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield runs of pieces; a few words left over at the end go with what stands before them."""
+    ready: list[str] = []
     waiting: list[str] = []
     words = 0
-    headings: tuple[str, ...] = ()
-    for block in blocks:
-        if block.headings != headings:
-            if waiting:
-                yield Passage(_joined(waiting), headings)
-            waiting, words, headings = [], 0, block.headings
-        for piece in _pieces(block.text):
-            size = count_words(piece)
-            if waiting and (words >= LEAST_WORDS or words + size > MOST_WORDS):
-                yield Passage(_joined(waiting), headings)
-                waiting, words = [], 0
-            waiting.append(piece)
-            words += size
+    for piece in pieces:
+        size = count_words(piece)
+        if waiting and (words >= LEAST_WORDS or words + size > MOST_WORDS + LEAST_WORDS):
+            if ready:
+                yield _joined(ready)
+            ready, waiting, words = waiting, [], 0
+        waiting.append(piece)
+        words += size
+    if ready and words < LEAST_WORDS // 2:
+        yield _joined(ready + waiting)
+        return
+    if ready:
+        yield _joined(ready)
     if waiting:
-        yield Passage(_joined(waiting), headings)
+        yield _joined(waiting)
 
 
 def count_words(text: str) -> int:
     """Return about how many words a text has, also where words are not set apart."""
-    return len(text.split()) + len(_WIDE.findall(text)) // 2
+    return max(len(text.split()) + len(_WIDE.findall(text)) // 2, len(text) // _LETTERS_PER_WORD)
 
 
 def sentences(text: str) -> list[str]:
@@ -102,12 +114,10 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _at_most(unit: str) -> Iterator[str]:
     """Yield a sentence without end in parts."""
-    words = unit.split()
-    if len(words) > 1 and count_words(unit) <= _LINE_WORDS:
+    if count_words(unit) <= _LINE_WORDS:
         yield unit
         return
-    if len(words) <= 1:
-        yield from (unit[start : start + 2000] for start in range(0, len(unit), 2000))
-        return
+    words = unit.split()
     for start in range(0, len(words), MOST_WORDS):
-        yield " ".join(words[start : start + MOST_WORDS])
+        run = " ".join(words[start : start + MOST_WORDS])
+        yield from (run[at : at + _MOST_LETTERS] for at in range(0, len(run), _MOST_LETTERS))

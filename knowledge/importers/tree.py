@@ -58,13 +58,25 @@ class SafeTree:
         self._files: dict[str, _File] = {}
         self._archives: list[ZipArchive] = []
         self._resolver: _Resolver | None = None
-        if path.is_dir():
-            self._add_folder(path.resolve())
-        elif path.is_file():
-            self._add_single(path)
-        else:
-            raise ArchiveInvalid("There is no file or folder at that path.", next_step="Check the path and try again.")
+        try:
+            if path.is_dir():
+                self._add_folder(path.resolve())
+            elif path.is_file():
+                self._add_single(path)
+            else:
+                raise ArchiveInvalid(
+                    "There is no file or folder at that path.", next_step="Check the path and try again."
+                )
+        except BaseException:
+            self.close()
+            raise
         self._members = [self._files[name].member for name in sorted(self._files)]
+
+    def __enter__(self) -> SafeTree:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def members(self) -> list[Member]:
         """Return every file, sorted by path."""
@@ -159,7 +171,11 @@ class SafeTree:
                 self.troubles.append(Trouble(member=_text(path.relative_to(root).as_posix()), message=str(error)))
 
     def _add_archive(self, file: IO[bytes], label: str, *, prefix: str, depth: int) -> None:
-        archive = ZipArchive(file, printable(label))
+        try:
+            archive = ZipArchive(file, printable(label))
+        except BaseException:
+            file.close()
+            raise
         self._archives.append(archive)
         for name, reason in archive.refused:
             self._refuse(prefix + name, reason)
@@ -260,7 +276,7 @@ class _Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        size: int = self._raw.readinto(buffer) or 0  # type: ignore[attr-defined]
+        size: int = self._raw.readinto(buffer) or 0
         self._left -= size
         if self._left < 0:
             raise ArchiveInvalid(f"{printable(self._path)} is larger than a file of its kind may be.")

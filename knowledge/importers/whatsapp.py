@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import chain
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -35,7 +36,9 @@ from knowledge.names import fold
 _HEAD_BYTES = 8192
 _MOST_AUTHOR = 120
 _MOST_TEXT = 100_000
-_MOST_WAITING = 1 << 20
+_MOST_WAITING = 1 << 18
+_MOST_PARTS = 4
+_MOST_HEAD = 400
 _REMEMBERED_KEYS = 20_000
 _SURVEY_LINES = 400
 
@@ -178,7 +181,7 @@ class _Chat:
 
     def read(self, tree: Tree) -> Iterator[Record | Trouble | Tally]:
         with tree.open(self._path) as stream:
-            for match, body in _messages(self._survey.pattern, text_of(stream)):
+            for head, at, minute, body in self._dated(text_of(stream)):
                 self._position += 1
                 if len(body) > _MOST_TEXT:
                     body = body[:_MOST_TEXT]
@@ -188,12 +191,28 @@ class _Chat:
                         position=self._position,
                         is_fatal_for_member=False,
                     )
-                yield self._record(match, body)
+                yield self._record(head, at, minute, body)
 
-    def _record(self, match: re.Match[str], body: str) -> Record:
-        at, minute = self._stamps.read(match)
+    def _dated(self, texts: Iterator[str]) -> Iterator[tuple[str, datetime | None, str, str]]:
+        """Yield each line's head, time, local minute and body.
+
+        What looks like a head and names no day of this file's kind is part of the message it stands in.
+        """
+        waiting: tuple[str, datetime | None, str, str] | None = None
+        for match, body in _messages(self._survey.pattern, texts):
+            at, minute = self._stamps.read(match)
+            if at is None and waiting is not None:
+                waiting = (*waiting[:3], f"{waiting[3]}\n{match[0]}{body}"[: _MOST_TEXT + 1])
+                continue
+            if waiting is not None:
+                yield waiting
+            waiting = (match[1], at, minute, body)
+        if waiting is not None:
+            yield waiting
+
+    def _record(self, head: str, at: datetime | None, minute: str, body: str) -> Record:
         author_text, said = _author_of(body)
-        raw: dict[str, Any] = {"head": match[1], "body": body}
+        raw: dict[str, Any] = {"head": head, "body": body}
         if author_text is None:
             return self._finish("notice", "", without_marks(body).strip(), at, minute, raw, is_words=False)
         author = self._names.get(author_text)
@@ -250,7 +269,7 @@ class _Chat:
         activity: str,
         author: str,
         text: str,
-        at: Any,
+        at: datetime | None,
         minute: str,
         raw: dict[str, Any],
         *,
@@ -387,25 +406,36 @@ def _survey_of(member: Member, tree_name: str, texts: Iterator[str]) -> _Survey 
     )
 
 
-def _messages(pattern: re.Pattern[str], texts: Iterator[str]) -> Iterator[tuple[re.Match[str], str]]:
+def _messages(pattern: re.Pattern[str], texts: Iterable[str]) -> Iterator[tuple[re.Match[str], str]]:
     """Yield each header with everything up to the next one, without the end of its last line."""
-    buffer = ""
-    for text in texts:
-        buffer += text
-        matches = list(pattern.finditer(buffer))
-        if not matches:
-            if len(buffer) > _MOST_WAITING:
-                buffer = buffer[-4096:]
-            continue
-        for match, following in pairwise(matches):
-            yield match, buffer[match.end() : following.start() - 1]
-        last = matches[-1]
-        # The last message may go on in the next piece; what is far too long for one is not kept.
-        keep_to = last.end() + _MOST_WAITING
-        buffer = buffer[last.start() : keep_to]
-    match_at_end = pattern.match(buffer)
-    if match_at_end:
-        yield match_at_end, buffer[match_at_end.end() :].rstrip("\n")
+    head: re.Match[str] | None = None
+    parts: list[str] = []
+    carried = ""
+    is_in_line = False
+    for text in chain(texts, (None,)):
+        buffer = carried + (text or "")
+        carried = ""
+        last_line = buffer.rfind("\n") + 1
+        if text is not None and len(buffer) - last_line <= _MOST_HEAD:
+            # A header may be cut in two by the end of this piece.
+            buffer, carried = buffer[:last_line], buffer[last_line:]
+        start = 0
+        for match in pattern.finditer(buffer):
+            begin = match.start()
+            if is_in_line and begin == 0:
+                continue
+            if head is not None:
+                body = buffer[start:begin] if not parts else "".join((*parts, buffer[start:begin]))
+                yield head, body.removesuffix("\n")
+            head = match
+            start = match.end()
+            parts = []
+        if head is not None and len(parts) < _MOST_PARTS:
+            parts.append(buffer[start : start + _MOST_WAITING])
+        if buffer:
+            is_in_line = not buffer.endswith("\n")
+    if head is not None:
+        yield head, "".join(parts).rstrip("\n")
 
 
 def _author_of(body: str) -> tuple[str | None, str]:

@@ -33,11 +33,8 @@ def zip_of(path: Path, files: Mapping[str, str | bytes], *, compression: int = z
 
 def read_all(importer: Importer, path: Path, options: ReadOptions | None = None) -> list[Record | Trouble | Tally]:
     """Return everything an importer yields for a path."""
-    tree = SafeTree(path)
-    try:
+    with SafeTree(path) as tree:
         return list(importer.read(tree, options or ReadOptions()))
-    finally:
-        tree.close()
 
 
 def records_of(importer: Importer, path: Path, options: ReadOptions | None = None) -> list[Record]:
@@ -47,11 +44,8 @@ def records_of(importer: Importer, path: Path, options: ReadOptions | None = Non
 
 def questions_of(importer: Importer, path: Path, options: ReadOptions | None = None) -> list[Question]:
     """Return what an importer asks about a path."""
-    tree = SafeTree(path)
-    try:
+    with SafeTree(path) as tree:
         return importer.questions(tree, options or ReadOptions())
-    finally:
-        tree.close()
 
 
 def raw_zip(members: Iterable[dict[str, Any]]) -> bytes:

@@ -133,7 +133,8 @@ CHATS = {
         "[3/1/24, 21:04:00] Mamá: ¿Has comido?\r\n"
         f"{L}[3/1/24, 21:05:00] Iria: {L}<adjunto: 00000007-VIDEO-2024-01-03-21-05-00.mp4>\r\n"
         f"[3/1/24, 21:06:00] Iria: {L}imagen omitida\r\n"
-        f"[3/1/24, 21:07:00] Iria: {L}ENCUESTA:\n¿Qué cenamos?\n{L}OPCIÓN: Sopa (0 votos)\n{L}OPCIÓN: Tortilla (3 votos)\r\n",
+        f"[3/1/24, 21:07:00] Iria: {L}ENCUESTA:\n¿Qué cenamos?\n"
+        f"{L}OPCIÓN: Sopa (0 votos)\n{L}OPCIÓN: Tortilla (3 votos)\r\n",
         [
             (
                 "notice",
@@ -357,7 +358,8 @@ CHATS = {
         ],
     ),
     "empty and view-once messages": Chat(
-        "13/02/2024, 09:01 - Ivy: \n13/02/2024, 09:02 - Ivy:\n13/02/2024, 09:03 - Ivy: null\n13/02/2024, 09:04 - Ivy: so\n",
+        "13/02/2024, 09:01 - Ivy: \n13/02/2024, 09:02 - Ivy:\n"
+        "13/02/2024, 09:03 - Ivy: null\n13/02/2024, 09:04 - Ivy: so\n",
         [
             ("message", "Ivy", "", "2024-02-13 09:01"),
             ("message", "Ivy", "", "2024-02-13 09:02"),
