@@ -65,6 +65,8 @@ def _measure_alone(name: str, line: str) -> bool:
 
 
 def _measure(name: str) -> int:
+    # What stands here is for us, not for the measurement.
+    sys.argv = [f"benchmarks.{name}"]
     measure = import_module(f"benchmarks.{name}").main
     result = asyncio.run(measure()) if inspect.iscoroutinefunction(measure) else measure()
     return result if isinstance(result, int) else 0

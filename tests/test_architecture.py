@@ -54,16 +54,17 @@ def test_an_arrow_between_the_floors_points_down_only() -> None:
 
 
 def test_importing_a_module_of_ours_connects_to_nothing_and_starts_nothing() -> None:
-    names = [
-        module.name for module in ours() if not module.name.endswith("__main__") and "/versions/" not in module.path
-    ]
+    started_by_others = ("__main__", "migrations/versions/", "migrations/env.py")
+    names = [module.name for module in ours() if not any(part in module.path for part in started_by_others)]
     assert {"bot.app", "bot.cli", "knowledge.tables"} <= set(names)
     checked = _python(
         f"""
 import importlib, sys
 forbidden = ("socket.connect", "socket.bind", "socket.getaddrinfo", "sqlite3.connect", "subprocess.Popen", "os.fork")
 def refuse(event, arguments):
-    if event in forbidden:
+    # A library tries at import whether there is IPv6, with a port that nobody can know.
+    is_a_trial = event == "socket.bind" and arguments[1][1] == 0
+    if event in forbidden and not is_a_trial:
         raise SystemExit(f"{{name}} does {{event}} while it is imported")
 sys.addaudithook(refuse)
 for name in {names!r}:
