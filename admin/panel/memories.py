@@ -132,6 +132,7 @@ class MemoryPages:
         )
         at = self._desk.now()
         await self._desk.write(lambda c: memories.add_memories(c, [draft], at=at))
+        self._desk.services.on_knowledge_changed(persona.id)
         return await self._desk.done(request, f"/admin/personas/{persona.slug}/memories", "Remembered.")
 
     async def show(self, request: web.Request) -> web.Response:
@@ -165,6 +166,7 @@ class MemoryPages:
                 at=at,
             )
         )
+        self._desk.services.on_knowledge_changed(persona.id)
         return await self._desk.done(request, f"/admin/personas/{persona.slug}/memories/{memory.id}", "Saved.")
 
     async def remove(self, request: web.Request) -> web.Response:
@@ -176,6 +178,7 @@ class MemoryPages:
         await self._desk.write(
             lambda c: memories.remove_memory(c, owner_viewer(persona.id), memory.id or 0, by=name, at=at)
         )
+        self._desk.services.on_knowledge_changed(persona.id)
         return await self._desk.done(
             request,
             f"/admin/personas/{persona.slug}/memories",

@@ -13,6 +13,7 @@ from admin.form import Form, number, query_text
 from knowledge import conversations, invitations, people
 from knowledge.database import Connection
 from knowledge.errors import Conflict
+from knowledge.forgetting import forget_person
 from knowledge.names import fold
 from knowledge.tables import Identity, Invitation, Person, Persona
 from knowledge.viewer import OWNER, PUBLIC
@@ -68,6 +69,7 @@ class PeoplePages:
             web.post(base + "/invitations/{invitation_id}/revoke", self.revoke),
             web.get(base + "/{person_id}", self.show),
             web.post(base + "/{person_id}", self.edit),
+            web.post(base + "/{person_id}/forget", self.forget),
         ]
 
     async def listing(self, request: web.Request) -> web.Response:
@@ -187,6 +189,18 @@ class PeoplePages:
 
         await self._desk.write(change)
         return await self._desk.done(request, f"{_address(persona)}/{known.person.id}", "Saved.")
+
+    async def forget(self, request: web.Request) -> web.Response:
+        """Delete a person with everything they said."""
+        await self._desk.gate.form(request)
+        signed_in = await self._desk.gate.need(request)
+        persona = await self._desk.persona(request)
+        known = await self._known(request, persona)
+        at, name = self._desk.now(), signed_in.operator.name
+        count = await self._desk.write(lambda c: forget_person(c, known.person.id, by=name, at=at))
+        self._desk.services.on_knowledge_changed(persona.id)
+        words = f"Forgotten, with everything they said and {count:,} memor{'y' if count == 1 else 'ies'} of it."
+        return await self._desk.done(request, _address(persona), words)
 
     async def _known(self, request: web.Request, persona: Persona) -> Known:
         person_id = request.match_info["person_id"]

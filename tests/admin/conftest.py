@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from knowledge import operators
 from knowledge.database import Database
@@ -18,6 +19,7 @@ from tests.admin.stage import PASSWORD, Known, Stage, furnish
 from tests.fakes import FakeClock
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+Headers = Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +40,22 @@ class Visitor:
     address: str
     csrf: str = ""
 
-    async def get(self, path: str, *, follow: bool = True, **headers: str) -> Page:
+    async def get(self, path: str, headers: Headers = None, *, follow: bool = True) -> Page:
         """Open a page."""
         async with self.session.get(
-            self.address + path, headers={**BROWSER, **headers}, allow_redirects=follow
+            self.address + path, headers={**BROWSER, **(headers or {})}, allow_redirects=follow
         ) as response:
             return Page(response.status, response.url.path_qs, response.headers, await response.text())
 
     async def post(
-        self, path: str, fields: Any = None, *, follow: bool = True, csrf: str | None = None, **headers: str
+        self, path: str, fields: Any = None, headers: Headers = None, *, follow: bool = True, csrf: str | None = None
     ) -> Page:
         """Send a form with this session's token, or with the one given."""
         data = fields
         if fields is None or isinstance(fields, dict):
             data = [("csrf", self.csrf if csrf is None else csrf), *_pairs(fields or {})]
         async with self.session.post(
-            self.address + path, data=data, headers={**BROWSER, **headers}, allow_redirects=follow
+            self.address + path, data=data, headers={**BROWSER, **(headers or {})}, allow_redirects=follow
         ) as response:
             return Page(response.status, response.url.path_qs, response.headers, await response.text())
 
@@ -98,7 +100,7 @@ async def open_signed_in(browsers: AsyncExitStack, stage: Stage, address: str, r
     """Return a browser in which an operator of a role is signed in."""
     visitor = await open_browser(browsers, address)
     token = await sign_in(stage, role)
-    visitor.session.cookie_jar.update_cookies({"memoras_session": token}, aiohttp.client.URL(address))
+    visitor.session.cookie_jar.update_cookies({"memoras_session": token}, URL(address))
     await visitor.remember_token()
     return visitor
 

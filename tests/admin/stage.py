@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -25,6 +26,7 @@ from knowledge.live import InProcessLive
 from knowledge.memories import MemoryDraft
 from knowledge.recall import Period, Recalled
 from knowledge.rows import insert
+from knowledge.secrets import SecretBox
 from knowledge.tables import ImportJob, Persona, Turn
 from knowledge.viewer import Viewer, owner_viewer
 from tests.channels.kit import MemoryInlet, MemoryTranscript, ports, serving
@@ -70,9 +72,8 @@ class MemoryChannels:
         at = self.clock.now()
 
         def create(c: Connection) -> str:
-            box = _NoBox()
             made = accounts.create_account(
-                c, box, persona_id=persona_id, channel=channel, name="rosa_bot", settings={}, at=at
+                c, _box(self.database), persona_id=persona_id, channel=channel, name="rosa_bot", settings={}, at=at
             )
             return made.id
 
@@ -98,14 +99,8 @@ class MemoryChannels:
         return [("Web page", f"http://127.0.0.1/p/rosa?invite={token}")]
 
 
-class _NoBox:
-    """Seals nothing: the accounts here have no settings."""
-
-    def seal(self, secret: bytes, context: str) -> bytes:
-        return secret
-
-    def open(self, sealed: bytes, context: str) -> bytes:
-        return sealed
+def _box(database: Database) -> SecretBox:
+    return SecretBox(database.path.with_name("secret.key"))
 
 
 @dataclass
@@ -271,6 +266,7 @@ class Stage:
         self.visitors = CookieVisitors(b"secret of the tests", is_secure=is_secure, signed_in=_owner)
         self.welcome: set[str] = set()
         self.is_silent = False
+        self.changed: list[str] = []
         self.services = Services(
             database=database,
             clock=clock,
@@ -284,6 +280,7 @@ class Stage:
             answering="The offline answerer: it quotes the persona's own sentences.",
             is_secure=is_secure,
             facts={"Data folder": "data", "Telegram": "not set"},
+            on_knowledge_changed=self.changed.append,
         )
 
     def application(self) -> web.Application:
@@ -370,7 +367,7 @@ def furnish(c: Connection, at: datetime) -> Known:
         )
     invitation, _ = invitations.invite(c, persona_id=rosa.id, circle="family", person_name="Tomás", at=at)
     account = accounts.create_account(
-        c, _NoBox(), persona_id=rosa.id, channel="telegram", name="rosa_bot", settings={}, at=at
+        c, SecretBox(Path("none.key")), persona_id=rosa.id, channel="telegram", name="rosa_bot", settings={}, at=at
     )
     accounts.set_state(c, account.id, "broken")
     accounts.note_error(c, account.id, "Telegram refused the token.", at)

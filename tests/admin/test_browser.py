@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -21,7 +21,7 @@ from tests.parts import CHROMIUM_ARGUMENTS, need_chromium
 pytestmark = pytest.mark.browser
 
 SIZES = ((1440, 900), (390, 844))
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 ROSA = "/admin/personas/rosa"
 PUBLIC = ("/", "/p/rosa", "/p/aunt", "/p/aunt?refused=1", "/p/aunt?invite=abc", "/privacy", "/about", "/admin/sign-in")
 PANEL = (

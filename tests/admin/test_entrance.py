@@ -9,12 +9,12 @@ import pytest
 
 from admin.panel.entrance import local_path
 from knowledge import operators
-from tests.admin.conftest import Visitor, hashed, open_browser
+from tests.admin.conftest import Page, Visitor, hashed, open_browser
 from tests.admin.stage import PASSWORD, SETUP_CODE, Stage
 from tests.fakes import FakeClock
 
 
-async def _first_owner(visitor: Visitor, **changed: str) -> object:
+async def _first_owner(visitor: Visitor, **changed: str) -> Page:
     await visitor.remember_token("/admin/setup")
     fields = {"code": SETUP_CODE, "name": "Ana", "password": PASSWORD, "password_again": PASSWORD}
     return await visitor.post("/admin/setup", {**fields, **changed})
@@ -27,7 +27,7 @@ async def _operator(stage: Stage, role: str = "owner") -> None:
     )
 
 
-async def _sign_in(visitor: Visitor, password: str = PASSWORD, *, onward: str = "") -> object:
+async def _sign_in(visitor: Visitor, password: str = PASSWORD, *, onward: str = "") -> Page:
     await visitor.remember_token("/admin/sign-in")
     return await visitor.post("/admin/sign-in", {"name": "ana", "password": password, "next": onward})
 
@@ -88,7 +88,7 @@ async def test_a_form_of_another_site_is_refused_even_with_its_token(visitor: Vi
     await visitor.remember_token("/admin/sign-in")
     fields = {"name": "ana", "password": PASSWORD}
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}):
-        assert (await visitor.post("/admin/sign-in", fields, **headers)).status == 403
+        assert (await visitor.post("/admin/sign-in", fields, headers)).status == 403
 
 
 async def test_signing_in_goes_on_to_where_one_wanted(visitor: Visitor, stage: Stage) -> None:
@@ -153,7 +153,7 @@ async def test_signing_out_ends_the_session_on_the_server(visitor: Visitor, stag
     page = await visitor.post("/admin/sign-out")
     assert page.path == "/admin/sign-in"
     stolen = f"memoras_session={kept['memoras_session']}"
-    assert (await visitor.get("/admin", Cookie=stolen)).path.startswith("/admin/sign-in")
+    assert (await visitor.get("/admin", {"Cookie": stolen})).path.startswith("/admin/sign-in")
 
 
 async def test_a_session_runs_out(visitor: Visitor, stage: Stage, clock: FakeClock) -> None:
@@ -183,7 +183,7 @@ async def test_a_new_password_signs_every_other_browser_out(
 
 async def test_a_program_is_told_in_json_that_nobody_is_signed_in(visitor: Visitor, stage: Stage) -> None:
     await _operator(stage)
-    page = await visitor.get("/admin", Accept="application/json")
+    page = await visitor.get("/admin", {"Accept": "application/json"})
     assert page.status == 401
     assert re.search(r'"error": "Please sign in"', page.text)
 

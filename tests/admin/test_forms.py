@@ -214,6 +214,26 @@ async def test_somebody_is_added_and_put_into_circles(owner: Visitor, stage: Sta
     assert "José" in (await owner.get(ROSA + "/people?q=jose")).text
 
 
+async def test_somebody_is_forgotten_with_their_conversations(owner: Visitor, stage: Stage, known: Known) -> None:
+    page = await owner.get(f"{ROSA}/conversations/{known.conversation}")
+    about = re.search(ROSA + r"/people/\w{32}", page.text)
+    assert about is not None
+    page = await owner.post(about.group() + "/forget")
+    assert "Forgotten, with everything they said" in page.text
+    assert (await owner.get(about.group())).status == 404
+    assert (await owner.get(f"{ROSA}/conversations/{known.conversation}")).status == 404
+    everybody = await stage.database.read(lambda c: people.persons(c, known.rosa))
+    rosa = next(person for person in everybody if person.is_owner)
+    assert (await owner.post(f"{ROSA}/people/{rosa.id}/forget")).status == 403
+
+
+async def test_what_a_page_changes_is_told_to_the_search(owner: Visitor, stage: Stage, known: Known) -> None:
+    await owner.post(ROSA + "/memories/new", NOTE)
+    await owner.post(f"{ROSA}/memories/{known.memory}", MEMORY)
+    await owner.post(f"{ROSA}/memories/{known.memory}/delete")
+    assert stage.changed == [known.rosa] * 3
+
+
 async def test_an_invitations_link_is_shown_once(owner: Visitor, known: Known) -> None:
     page = await owner.post(ROSA + "/people/invitations", INVITATION)
     assert page.status == 200

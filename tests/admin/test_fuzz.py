@@ -132,7 +132,7 @@ def test_no_name_in_an_address_breaks_the_server(ask: Ask, path: str, place: str
 )
 def test_no_body_breaks_the_server(ask: Ask, path: str, body: bytes, kind: str) -> None:
     async def question(owner: Visitor, known: Known) -> None:
-        page = await owner.post(filled(path, known), body, follow=False, **{"Content-Type": kind})
+        page = await owner.post(filled(path, known), body, {"Content-Type": kind}, follow=False)
         assert 400 <= page.status < 500, (path, kind, page.status)
 
     ask(question)
@@ -149,8 +149,8 @@ def test_no_cookie_or_origin_breaks_the_server(ask: Ask, cookie: str, origin: st
         if origin.isascii() and origin.isprintable():
             headers["Origin"] = origin
         for path in ("/admin", "/p/rosa", "/admin/sign-in"):
-            assert (await owner.get(path, follow=False, **headers)).status < 500
-        assert (await owner.post("/admin/sign-in", {}, follow=False, **headers)).status < 500
+            assert (await owner.get(path, headers, follow=False)).status < 500
+        assert (await owner.post("/admin/sign-in", {}, headers, follow=False)).status < 500
 
     ask(question)
 

@@ -93,7 +93,7 @@ async def test_an_accepted_invitation_opens_the_door(visitor: Visitor, known: Kn
 
 async def test_while_an_invitation_is_looked_at_the_page_waits_and_then_says_no(visitor: Visitor, known: Known) -> None:
     sent_from = {"Referer": f"{visitor.address}/p/aunt?invite=abcdef"}
-    page = await visitor.get("/p/aunt", **sent_from)
+    page = await visitor.get("/p/aunt", sent_from)
     for _ in range(4):
         assert "One moment" in page.text
         onward = page.headers["Refresh"].removeprefix("2; url=")
@@ -150,7 +150,7 @@ async def test_static_files_are_kept_for_good_under_their_hash(visitor: Visitor,
     for path in found:
         page = await visitor.get(path)
         assert page.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-        again = await visitor.get(path, **{"If-None-Match": page.headers["ETag"]})
+        again = await visitor.get(path, {"If-None-Match": page.headers["ETag"]})
         assert (again.status, again.text) == (304, "")
     undated = await visitor.get(found[0].split("?")[0])
     assert undated.headers["Cache-Control"] == "no-cache"
@@ -162,7 +162,7 @@ async def test_a_missing_page_is_shown_to_people_and_told_to_programs(visitor: V
     page = await visitor.get("/nothing")
     assert (page.status, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
     assert "There is nothing here" in page.text
-    told = await visitor.get("/nothing", Accept="application/json")
+    told = await visitor.get("/nothing", {"Accept": "application/json"})
     assert told.status == 404
     assert '"error": "There is nothing here"' in told.text
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 import pytest
-from aiohttp import FormData
+from aiohttp import FormData, web
 
 from admin.desk import Desk
 from admin.panel import panel_routes
+from admin.ports import Services
 from knowledge.live import Event
 from tests.admin.conftest import Visitor
 from tests.admin.stage import Known, Stage
@@ -28,8 +30,8 @@ FOR_CURATORS_TO_OPEN = ("/admin/personas/new", "/admin/personas/{slug}/memories/
 def routes(method: str) -> list[str]:
     """Return the paths of the panel's routes, with their places still to be filled in."""
     desk = Desk.__new__(Desk)
-    desk.services = _Unserved()
-    found = [route for route in panel_routes(desk) if route.method == method]
+    desk.services = cast(Services, _Unserved())
+    found = [route for route in panel_routes(desk) if isinstance(route, web.RouteDef) and route.method == method]
     return sorted(route.path for route in found if route.path not in OPEN)
 
 
