@@ -69,6 +69,8 @@ class Accounts:
         self._box = box
         self._media = media
         self._public_url = public_url
+        self.address = public_url
+        """Where browsers reach the pages: the public address, else the server's own, once it listens."""
         self._wake = wake
         self._on_started = on_started
         self._transcript_of = transcript_of
@@ -332,17 +334,22 @@ class Accounts:
         for live in self._live.values():
             if live.running.persona_id != persona_id:
                 continue
-            link = _link(live, token, self._public_url)
-            if link:
-                found.append((titles.get(live.running.channel, live.running.channel), link))
+            title = titles.get(live.running.channel, live.running.channel)
+            found += [(title + suffix, link) for suffix, link in _links(live, token, self.address)]
         return found
 
 
-def _link(live: _Live, token: str, public_url: str) -> str | None:
+def _links(live: _Live, token: str, address: str) -> list[tuple[str, str]]:
+    """Return (what to add to the channel's title, link) for each way an account takes an invitation."""
     if live.running.channel == "web":
-        return f"{public_url}{live.webhook_path}?invite={token}"
-    make = getattr(live.running.adapter, "invitation_link", None)
-    return make(token) if callable(make) else None
+        return [("", f"{address}{live.webhook_path}?invite={token}")]
+    found = []
+    for suffix, name in (("", "invitation_link"), (", for a group", "group_invitation_link")):
+        make = getattr(live.running.adapter, name, None)
+        link = make(token) if callable(make) else None
+        if link:
+            found.append((suffix, link))
+    return found
 
 
 def _prefixes(path: str) -> list[str]:

@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from threading import Lock, Thread
 
 from agents.model import ModelConfig
-
 from agents.turn import Answer, Answerer, OnText, Turn
 from bot.settings import Settings
 from knowledge.clock import Clock

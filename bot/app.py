@@ -208,6 +208,7 @@ class App:
             await site.start()
             address = self._address(runner)
             self._lock.describe(address=address, token=self.local_token)
+            self.accounts.address = self.settings.public_url or address
             async with self.working() as group:
                 group.create_task(self.make_samples())
                 group.create_task(self._announce(address, on_ready))

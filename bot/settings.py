@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Everything that can be set from outside. The defaults run on a laptop with nothing else installed."""
 
-    model_config = SettingsConfigDict(env_prefix="MEMORAS_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="MEMORAS_", env_file=".env", extra="ignore", env_ignore_empty=True)
 
     data: Path = Field(Path("data"), description="The folder that holds the database, the indexes, media and keys.")
     host: str = Field("127.0.0.1", description="The address the server listens on; 0.0.0.0 for every one.")
