@@ -57,6 +57,10 @@ def concepts_of(word: str, language: str) -> frozenset[str]:
     found: set[str] = set()
     for code in _SISTERS.get(language, (language,)):
         known = _by_form()[code]
+        exact = known.get(word)
+        if exact is not None:
+            found |= exact
+            continue
         for form in forms_of(word, code):
             found |= known.get(form, frozenset())
     return frozenset(found)
@@ -81,6 +85,31 @@ def is_stop(word: str, language: str) -> bool:
 def is_copula(word: str, language: str) -> bool:
     """Return whether a word says that something is something."""
     return word in _copula()[language]
+
+
+def has_topic(text: str, language: str) -> bool:
+    """Return whether a text has a word that says what it is about."""
+    code = reading_language(language)
+    return any(not is_stop(word, code) and not is_generic(word, code) for word in tokens(text))
+
+
+def without_rivals(before: str, now: str, language: str) -> str:
+    """Return an earlier question without the words that a new one puts others in the place of.
+
+    After "where was your father born?", "and your mother?" asks where she was born, not where both were.
+    """
+    code = reading_language(language)
+    new = {group for word in tokens(now) for group in _groups_of(word, code)}
+    return " ".join(word for word in before.split() if not new.intersection(*_groups(word, code)))
+
+
+def _groups(text: str, code: str) -> tuple[frozenset[str], ...]:
+    return (frozenset(group for word in tokens(text) for group in _groups_of(word, code)),)
+
+
+def _groups_of(word: str, code: str) -> frozenset[str]:
+    held = concepts_of(word, code)
+    return frozenset(name for name, members in load("concepts.toml")["groups"].items() if held & set(members))
 
 
 @cache
@@ -117,12 +146,14 @@ _NAME = re.compile(r"(?<![.!?…:\n]\s)(?<!^)(?<![\"“«(¿¡])\b[A-ZÀ-Þ][\w'
 @cache
 def _by_form() -> dict[str, dict[str, frozenset[str]]]:
     found: dict[str, defaultdict[str, set[str]]] = {code: defaultdict(set) for code in SIX}
+    # In Spanish "abuela" and "abuelo" have one stem: people are known by their whole word alone.
+    people = frozenset(load("concepts.toml")["groups"]["people"])
     for concept, by_language in load("concepts.toml")["words"].items():
         for code, listed in by_language.items():
             for word in listed.split():
                 folded = fold(word)
                 found[code][folded].add(concept)
-                for form in stems_of_word(folded, (code,)):
+                for form in () if concept in people else stems_of_word(folded, (code,)):
                     if len(form) > 3:
                         found[code][form].add(concept)
     return {code: {form: frozenset(held) for form, held in forms.items()} for code, forms in found.items()}

@@ -35,6 +35,7 @@ ENOUGH = 0.65
 Wanted = Literal["", "when", "number", "name"]
 
 _GENERIC_WEIGHT = 0.2
+_CALLED = 0.3
 _CONCEPT = 0.95
 _SIMILAR = 0.8
 _ANSWERS = 1.0
@@ -98,8 +99,8 @@ def asked(question: str, language: str, *, names: Iterable[str] = (), kin: froze
             continue
         is_name = word in capitals
         weight = 1.2 if is_name else _GENERIC_WEIGHT if is_generic(word, code) else 1.0
-        if word in kin and at == len(words) - 1 and len(words) > 1:
-            weight = min(weight, 0.3)
+        if word in kin and at == len(words) - 1 and at and not is_stop(words[at - 1], code):
+            weight = min(weight, _CALLED)  # most likely whom the question is put to: "where did you work, granny"
         keys[word] = Key(word, forms_of(word, code), concepts_of(word, code), weight, is_name)
     for concept in concepts_asked(question, code):
         keys[concept] = Key(concept, frozenset(), frozenset((concept,)), 1.0)
@@ -212,11 +213,12 @@ def _fit(question: Asked, sentence: Text) -> float:
 
 
 def _match(key: Key, text: Text, asked_in: str, language: str) -> float:
-    meant = key.concepts & text.concepts
-    if key.forms & text.forms and (meant or not key.concepts & _KIN):
+    if key.concepts & text.concepts:
+        return 1.0 if key.forms & text.forms else _CONCEPT
+    if key.concepts & _KIN:
+        return 0.0
+    if key.forms & text.forms:
         return 1.0
-    if meant:
-        return _CONCEPT
     if len(key.word) >= 5 and any(_is_similar(key.word, word) for word in text.starting_with(key.word[:2])):
         return _SIMILAR
     return 0.0

@@ -71,7 +71,7 @@ async def _find_own(recall: Recall, turn: Turn, reading: Reading, language: str,
 
     await look(reading.question, _LIMIT)
     is_sure = bool(findings.quotes) and findings.quotes[0].support >= _SURE
-    other_words = in_other_words(question, (language, *turn.persona.languages))
+    other_words = in_other_words(question, (language, *turn.persona.languages, *_written_in(turn)))
     if question.has_topic and other_words and not is_sure:
         await look(other_words, _LIMIT)
 
@@ -100,6 +100,12 @@ async def _find_told(recall: Recall, turn: Turn, reading: Reading, language: str
         findings.told = [quote.memory for quote in scored if quote.support >= _TOLD_ENOUGH][:_MOST_TOLD]
     elif reading.aim == "you_told":
         findings.told = hits[:_MOST_TOLD]
+
+
+def _written_in(turn: Turn) -> list[str]:
+    """Return the languages the persona's style card counted."""
+    counted = turn.persona.style.get("languages")
+    return list(counted) if isinstance(counted, dict) else []
 
 
 def is_quotable(memory: Recalled, turn: Turn) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from agents.phrases import SIX, languages_of_small_talk
 from agents.turn import Turn
 from agents.words import tokens
@@ -9,6 +11,8 @@ from knowledge.language import identify
 from knowledge.languages import guess_languages
 
 _FEW_WORDS = 3
+# "penses-tu": nobody else hangs pronouns on verbs like this.
+_FRENCH = re.compile(r"\w-(?:tu|vous|t-il|t-elle|moi)\b|\bqu['’]|\w \?", re.IGNORECASE)
 
 
 def language_of(turn: Turn) -> str:
@@ -21,7 +25,7 @@ def language_of(turn: Turn) -> str:
     if not likely:
         if found and (found in usual or not is_short):
             return found
-        likely = _of_small_words(text)
+        likely = ("fr",) if _FRENCH.search(text) else _of_small_words(text)
     for code in usual:
         if code in likely:
             return code

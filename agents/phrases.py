@@ -73,8 +73,10 @@ def small_talk(clause: str, language: str) -> str:
         return ""
     for code in dict.fromkeys((language if language in SIX else "en", *SIX)):
         known = _phrases(code)
-        heard = known.heard.get(words) or known.heard.get(_without_vocative(words, known.kin))
-        if heard:
+        bare = _without_vocative(words, known.kin)
+        heard = known.heard.get(words) or known.heard.get(bare)
+        # "And yours, mother?" goes back to whoever asked; "and your mother?" asks for somebody else.
+        if heard and (heard != "back" or bare == words or bare[-1] in _YOU):
             return heard
     return ""
 
@@ -98,6 +100,7 @@ def _without_vocative(words: tuple[str, ...], kin: frozenset[str]) -> tuple[str,
 
 
 _LONGEST = 10
+_YOU = frozenset(("you", "yourself", "tu", "vos", "usted", "voce", "vc", "toi", "vous", "du", "sie", "lei"))
 
 
 def _core(variant: str) -> str:

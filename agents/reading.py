@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from agents.concepts import has_topic, without_rivals
 from agents.guards.honesty import asks_whether_ai
 from agents.phrases import SMALL_TALK, Phrases, phrases, small_talk
 from agents.sentences import is_question
@@ -19,6 +20,7 @@ _CLAUSE = re.compile(r"[,:–—]\s+")
 _JOINS = frozenset(("and", "y", "e", "et", "und", "ed"))
 _FEW = 5
 _RECENT = 12
+_WAVE = "👋"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def read(turn: Turn, language: str) -> Reading:
     greets = "greeting" in talk
     chief = next((kind for kind in SMALL_TALK if kind in talk), "")
     if asks_ai:
-        rest = " ".join(sentence for sentence in _sentences(rest) if not asks_whether_ai(sentence))
+        rest = "\n".join(sentence for sentence in _sentences(rest) if not asks_whether_ai(sentence))
     if chief == "know_me":
         return Reading("know_me", asked=text, talk=chief, asks_ai=asks_ai, has_greeting=greets)
     before = _last_question(turn, language)
@@ -59,16 +61,17 @@ def read(turn: Turn, language: str) -> Reading:
         return Reading("small_talk", talk="how_are_you" if chief == "back" else "ack", has_greeting=greets)
     if not tokens(rest):
         aim: Aim = "identity" if asks_ai else "small_talk"
-        return Reading(aim, talk=chief or "ack", asks_ai=asks_ai, has_greeting=greets)
+        greets = greets or _WAVE in text
+        return Reading(aim, talk=chief or ("greeting" if greets else "ack"), asks_ai=asks_ai, has_greeting=greets)
     known = phrases(language)
     folded = fold(rest).lstrip("¿¡ ")
     told = known.told.search(folded)
     if told:
         return Reading("you_told", folded[told.end() :] or rest, rest, chief, asks_ai, greets)
     if chief == "back" or _asks(rest, folded, known):
-        question = _with_before(rest, folded, before, turn)
+        question, goes_on = _with_before(_questions(rest, language), before, turn, language)
         aim = "mine" if known.mine.search(folded) else "question"
-        return Reading(aim, question, rest, chief, asks_ai, greets, is_follow_up=question != rest)
+        return Reading(aim, question, rest, chief, asks_ai, greets, is_follow_up=goes_on)
     return Reading("told", rest, rest, chief, asks_ai, greets)
 
 
@@ -96,7 +99,7 @@ def _set_aside(text: str, language: str) -> tuple[set[str], str]:
         if is_question(sentence) and "?" not in rest:
             rest += "?"
         left.append(_without_greeting(rest, language, talk))
-    return talk, " ".join(filter(None, left)).strip()
+    return talk, "\n".join(filter(None, left)).strip()
 
 
 def _without_greeting(sentence: str, language: str, talk: set[str]) -> str:
@@ -119,14 +122,24 @@ def _asks(rest: str, folded: str, known: Phrases) -> bool:
     return known.question.match(folded) is not None
 
 
-def _with_before(rest: str, folded: str, before: str, turn: Turn) -> str:
-    """Return a short question together with what it goes on from: "and grandpa?", "why?"."""
-    words = tokens(folded)
+def _questions(rest: str, language: str) -> str:
+    """Return what is asked without what is told around it, when the question can stand alone."""
+    asked = " ".join(
+        sentence for sentence in _sentences(rest) if _asks(sentence, fold(sentence).lstrip("¿¡ "), phrases(language))
+    )
+    return asked if has_topic(asked, language) else rest
+
+
+def _with_before(asked: str, before: str, turn: Turn, language: str) -> tuple[str, bool]:
+    """Return a short question together with what it goes on from ("and grandpa?", "why?"), and whether it does."""
+    words = tokens(asked)
     quoted = " ".join(said.quoted for said in turn.messages if said.quoted)
     if quoted and len(words) <= _FEW:
-        return f"{rest} {quoted}"
+        return f"{asked} {quoted}", False
     goes_on = words[0] in _JOINS and len(words) <= _FEW
-    return f"{rest} {before}" if before and (goes_on or len(words) <= 1) else rest
+    if before and (goes_on or len(words) <= 1):
+        return f"{asked} {without_rivals(before, asked, language)}", True
+    return asked, False
 
 
 def _last_question(turn: Turn, language: str) -> str:
