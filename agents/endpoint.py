@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncGenerator, Mapping, MutableMapping, Sequence
 from contextlib import aclosing
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 _CONNECT_S = 5.0
 _FILTERED = "content_filter"
+# Each server says it in its own words; langchain knows those of one.
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|exceed_context_size|(?:maximum|available|exceeds? the) context|prompt is too long", re.I
+)
 _UNHEALTHY = frozenset(
     ("connection", "dropped", "timeout", "server", "quota", "unauthorized", "forbidden", "not_found", "garbled")
 )
@@ -282,6 +287,8 @@ def _ours(error: Exception) -> ModelError:
     if isinstance(error, openai.APIConnectionError):
         return _unavailable("dropped" if "RemoteProtocolError" in _causes(error) else "connection")
     if isinstance(error, openai.APIStatusError):
+        if error.status_code < 500 and _TOO_LONG.search(f"{error.code} {error.type} {error.message}"):
+            return _unavailable("context", is_retryable=False)
         return _of_status(error.status_code, str(error.code or error.type or ""), error.response.headers)
     if isinstance(error, openai.APIError):
         return _unavailable("server")

@@ -29,6 +29,8 @@ _HISTORY_CHARACTERS = 6000
 _MEMORY_CHARACTERS = 1200
 _PROFILE_CHARACTERS = 3600
 _LINES = 10
+_LINES_ENOUGH = 8
+_OWN_LINES = frozenset(("said", "document"))
 _LINE_CHARACTERS = 240
 _NAME_CHARACTERS = 60
 _RARE = 0.05
@@ -67,19 +69,24 @@ class Shown:
 
 
 async def nearest_lines(recall: Recall, brief: Brief, shown: Shown) -> list[Recalled]:
-    """Return lines the persona itself wrote, nearest to the question, that are not among the memories shown."""
+    """Return lines the persona itself wrote, nearest to the question first, that are not among the memories shown."""
     turn = brief.turn
-    found = await recall.recall(
-        turn.viewer,
-        brief.question,
-        limit=_LINES + len(shown.numbered),
-        own_only=True,
-        kinds=frozenset(("said", "document")),
-        names=brief.names,
-        now=turn.now,
-    )
     known = {memory.memory_id for memory in shown.numbered}
-    return [memory for memory in found if memory.memory_id not in known][:_LINES]
+    lines: dict[int, Recalled] = {}
+    for question in (brief.question, ""):
+        found = await recall.recall(
+            turn.viewer,
+            question,
+            limit=_LINES + len(known),
+            own_only=True,
+            kinds=_OWN_LINES,
+            names=brief.names,
+            now=turn.now,
+        )
+        lines |= {memory.memory_id: memory for memory in found if memory.memory_id not in known | set(lines)}
+        if len(lines) >= _LINES_ENOUGH:
+            break
+    return list(lines.values())[:_LINES]
 
 
 def messages_of(

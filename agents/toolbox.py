@@ -72,13 +72,20 @@ class Toolbox:
         during = self._period(wanted.since, wanted.until)
         if during is None:
             return _useless(wording("wrong_arguments"), "a time that was not understood")
-        found = await self._recalled(wanted.about, kinds=_REMEMBERED, during=during)
+        found = await self._near(wanted.about, kinds=_REMEMBERED, during=during)
         return self._looked("look_at_period", found, since=wanted.since, until=wanted.until, question=wanted.about)
 
     async def _recall_talks(self, wanted: _RecallTalks) -> Looked:
         person = self._brief.turn.viewer.person_id
-        found = await self._recalled(wanted.about, kinds=_EARLIER_TALKS, with_person=person)
+        found = await self._near(wanted.about, kinds=_EARLIER_TALKS, with_person=person)
         return self._looked("recall_earlier_talks", found, question=wanted.about)
+
+    async def _near(
+        self, about: str, *, kinds: frozenset[str], during: Period | None = None, with_person: str | None = None
+    ) -> list[Recalled]:
+        """Return what fits `about` in a time or in earlier talks; whatever is there when nothing fits."""
+        found = await self._recalled(about, kinds=kinds, during=during, with_person=with_person) if about else []
+        return found or await self._recalled("", kinds=kinds, during=during, with_person=with_person)
 
     async def _recalled(
         self,

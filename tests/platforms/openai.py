@@ -87,6 +87,8 @@ class OpenAI:
         """The bodies of the chat calls, oldest first."""
         self.keys: list[str] = []
         """The `Authorization` header of every call."""
+        self.headers: list[dict[str, str]] = []
+        """All the headers of every call."""
         self.calls_s: list[float] = []
         """How long each chat call took, once it was over."""
         self.models: tuple[str, ...] = ("local",)
@@ -159,6 +161,7 @@ class OpenAI:
     # ----------------------------------------------------------------------------------------- serving
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.headers.append(dict(request.headers))
         self.keys.append(request.headers.get("Authorization", ""))
         if self.api_key and self.keys[-1] != f"Bearer {self.api_key}":
             return self._refuse("401")
