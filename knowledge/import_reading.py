@@ -103,7 +103,8 @@ async def told(reading: Reading) -> AsyncGenerator[dict[str, Any], None]:
 def _environment(scratch: Path | None) -> dict[str, str]:
     """Return an environment without any key or token: nothing that reads a stranger's file needs one."""
     kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-    kept["PYTHONPATH"] = str(_ROOT)
+    # What the server can import, the reader can: an importer may come from an installed package.
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
     kept["PYTHONUTF8"] = "1"
     if scratch is not None:
         kept["TMPDIR"] = str(scratch)

@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 MOST_UPLOAD_BYTES = 20 << 30
 _MOST_ATTEMPTS = 6
-_PROGRESS_S = 0.7
 _ENDED = ("done", "failed")
 
 _job = table(ImportJob)
@@ -58,6 +57,7 @@ class ImportRunner:
         recall_notify: Callable[[], None] = lambda: None,
         on_finished: OnFinished | None = None,
         patience_s: float = 60.0,
+        progress_s: float = 0.7,
         most_upload_bytes: int = MOST_UPLOAD_BYTES,
     ) -> None:
         self._database = database
@@ -68,6 +68,7 @@ class ImportRunner:
         self._recall_notify = recall_notify
         self._on_finished = on_finished
         self._patience_s = patience_s
+        self._progress_s = progress_s
         self._most_upload_bytes = most_upload_bytes
         self._turn = asyncio.Lock()
         self._wanted = asyncio.Event()
@@ -253,7 +254,7 @@ class ImportRunner:
                 elif kind == "records" and keeper is not None:
                     rows = [ReadRow(*row) for row in said["rows"]]
                     await self._store(keeper, rows)
-                elif kind == "progress" and self._clock.monotonic() - told_at >= _PROGRESS_S:
+                elif kind == "progress" and self._clock.monotonic() - told_at >= self._progress_s:
                     told_at = self._clock.monotonic()
                     await self._tell_progress(wanted.id, said, told_at - began_at)
                 elif kind == "questions":

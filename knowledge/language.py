@@ -116,7 +116,7 @@ def _by_script(text: str) -> str:
     for language, script in _SCRIPTS:
         found = len(script.findall(text))
         # Japanese and Persian are told by a few letters among others of a shared script.
-        if found and (found * 2 >= letters or (language in ("ja", "fa", "uk") and found * 8 >= letters)):
+        if found and (found * 2 >= letters or (language in ("ja", "fa", "uk") and found * 20 >= letters)):
             return language
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -430,7 +431,7 @@ def _thread_head(member: Member, key: str, title: str, head: _Json, kind: str) -
     yield Record(
         platform="instagram",
         activity="conversation",
-        natural_key=_key("conversation", None, key, kind, *sorted(_participants(head))),
+        natural_key=_key("conversation", None, key, kind, json.dumps(head, sort_keys=True)),
         conversation=title,
         is_words=False,
         raw=head,

@@ -28,7 +28,8 @@ def importance(record: Record) -> float:
         return 0.01
     folded = [fold(word) for word in words[:60]]
     trivial, first_person = _lists()
-    if len(words) <= 4 and all(word in trivial or _LAUGH.fullmatch(word) for word in folded):
+    laughs = len(words) <= 4 and all(_LAUGH.fullmatch(word) or fold(word) in trivial for word in words)
+    if laughs:
         return 0.02
     worth = _STARTING_POINTS.get(record.platform, 0.3 if record.activity in _POSTS else 0.12)
     worth += 0.3 * min(1.0, len(words) / 40)

@@ -119,7 +119,10 @@ def test_a_file_that_is_no_text_is_told_and_the_others_are_read(tmp_path: Path) 
 
 
 def test_a_letter_broken_at_a_fixed_width_is_joined_and_a_verse_is_not(tmp_path: Path) -> None:
-    letter = "I write to you from the harbour, where the ship has left\nwithout me this morning, and I could not say goodbye as\nI had wanted to."
+    letter = (
+        "I write to you from the harbour, where the ship has left\n"
+        "without me this morning, and I could not say goodbye as\nI had wanted to."
+    )
     verse = "Airiños, airiños aires,\nairiños da miña terra"
     write_files(tmp_path, {"a.txt": f"{letter}\n\n{verse}\n"})
     assert texts_of(tmp_path) == [letter.replace("\n", " ") + "\n\n" + verse]

@@ -44,7 +44,7 @@ def test_an_archive_is_read_without_being_unpacked(compression: int, tmp_path: P
     path = zip_of(tmp_path / "x.zip", {"d/a.txt": "one" * 50_000, "ñ.txt": "two"}, compression=compression)
     assert paths_of(path) == ["d/a.txt", "ñ.txt"]
     assert content_of(path, "d/a.txt") == b"one" * 50_000
-    assert os.listdir(tmp_path) == ["x.zip"]
+    assert [found.name for found in tmp_path.iterdir()] == ["x.zip"]
 
 
 def test_parts_of_one_export_are_one_tree_whatever_their_order(tmp_path: Path) -> None:
