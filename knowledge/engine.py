@@ -41,9 +41,13 @@ _QUESTIONS_KEPT = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecallStatus:
-    """How far the indexes are with the personas in use. `note` says in words what is missing; empty when nothing is."""
+    """How far the indexes are with the personas in use.
+
+    `is_indexed`: the index of words is there and can be asked. `note` says in words what is missing, if anything is.
+    """
 
     memories: int
+    is_indexed: bool
     words_waiting: int
     vectors: int
     vectors_waiting: int
@@ -113,6 +117,10 @@ class EmbeddedRecall:
         """Make the index of words again from the database. Recall goes on meanwhile."""
         await self._upkeep.rebuild()
 
+    async def keep_uses(self) -> None:
+        """Write down how often memories were recalled; `run` does it now and then."""
+        await self._upkeep.keep_uses()
+
     def status(self) -> RecallStatus:
         """Return how far the indexes are."""
         shelves, embedder = self._shelves.all(), self._shelves.embedder
@@ -120,6 +128,7 @@ class EmbeddedRecall:
         vectors = sum(int(np.count_nonzero(shelf.meaning.known)) for shelf in shelves)
         return RecallStatus(
             memories=memories,
+            is_indexed=self._shelves.place is not None,
             words_waiting=sum(int(np.count_nonzero(shelf["is_here"][shelf.settled :])) for shelf in shelves),
             vectors=vectors,
             vectors_waiting=memories - vectors if embedder else 0,
@@ -155,7 +164,9 @@ class EmbeddedRecall:
                 continue
             texts.add(memory.text)
             hits.append(_hit(memory, ranked, at, hides_context=hides_context[at]))
-        return hits[: wanted.limit]
+            if len(hits) == wanted.limit:
+                break
+        return hits
 
     def _rank(self, shelf: Shelf, question: Question, vector: Vectors | None, seen: Mask, wanted: _Wanted) -> Ranked:
         def search(terms: Sequence[tuple[str, float]]) -> list[int] | None:
@@ -253,9 +264,7 @@ class _Questions:
 
 
 def _hit(memory: ShownMemory, ranked: Ranked, at: int, *, hides_context: bool) -> Recalled:
-    features = {
-        name: round(float(value), 4) for name, value in zip(FEATURES, ranked.features[at], strict=True) if value
-    }
+    features = {name: value for name, value in zip(FEATURES, ranked.features[at].tolist(), strict=True) if value}
     return Recalled(
         memory_id=memory.id,
         text=memory.text,

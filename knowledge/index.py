@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from knowledge.viewer import Viewer, visible
 
 _OWNER = "recall"
 _FEW_WORDS = 8
+_PART = 1000
 
 _memory = table(Memory)
 _feed = table(MemoryFeed)
@@ -31,6 +32,7 @@ _INDEXED = (
     _memory.c.mentions,
     _conversation.c.person_id.label("with_person"),
 )
+_NEWEST_CHANGE = select(func.max(_feed.c.id))
 _SHOWN = (
     *(_memory.c[name] for name in ("id", "text", "kind", "speaker", "is_own", "context", "language", "happened_at")),
     *(_memory.c[name] for name in ("session", "source_id")),
@@ -115,9 +117,12 @@ class Change:
     persona_id: str
 
 
-def living_of_persona(c: Connection, persona_id: str) -> list[IndexedMemory]:
-    """Return every memory of a persona that can be found, oldest first."""
-    return _read(c, _living().where(_memory.c.persona_id == persona_id).order_by(_memory.c.id))
+def living_of_persona(c: Connection, persona_id: str) -> Iterator[list[IndexedMemory]]:
+    """Yield every memory of a persona that can be found, oldest first, in parts that are small in memory."""
+    last, mine = 0, _living().where(_memory.c.persona_id == persona_id).order_by(_memory.c.id).limit(_PART)
+    while part := _read(c, mine.where(_memory.c.id > last)):
+        yield part
+        last = part[-1].id
 
 
 def living_by_id(c: Connection, ids: Iterable[int]) -> list[IndexedMemory]:
@@ -140,7 +145,7 @@ def personas_with_memories(c: Connection) -> list[str]:
 
 def newest_change(c: Connection) -> int:
     """Return the number of the feed's last line, 0 when there was none."""
-    return int(c.execute(select(func.max(_feed.c.id))).scalar() or 0)
+    return int(c.execute(_NEWEST_CHANGE).scalar() or 0)
 
 
 def changes_after(
@@ -169,12 +174,13 @@ def shown(c: Connection, viewer: Viewer, ids: Sequence[int]) -> dict[int, ShownM
     return {row[0]: ShownMemory(*row) for row in c.execute(query)}
 
 
-def vectors_of_persona(c: Connection, persona_id: str, model: str) -> list[StoredVector]:
-    """Return the vectors that `model` made of a persona's memories."""
+def vectors_of_persona(c: Connection, persona_id: str, model: str) -> Iterator[StoredVector]:
+    """Yield the vectors that `model` made of a persona's memories."""
     query = select(
         _vector.c.memory_id, _vector.c.persona_id, _vector.c.digest, _vector.c.scale, _vector.c.vector
     ).where(_vector.c.persona_id == persona_id, _vector.c.model == model)
-    return [StoredVector(*row) for row in c.execute(query)]
+    found = c.execution_options(yield_per=_PART).execute(query)
+    return (StoredVector(*row) for row in found)
 
 
 def store_vectors(c: Connection, vectors: Sequence[StoredVector], *, model: str, dimensions: int) -> None:

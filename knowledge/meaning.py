@@ -75,12 +75,14 @@ class Meaning:
 
     def cosines(self, vector: Vectors, rows: Rows) -> Vectors:
         """Return how near each of the rows is to `vector`; 0 for those without a vector."""
-        found = self._values.values[rows].astype(np.float32) @ vector
+        # Not `@`: these are too small for the threads of a BLAS, which some builds start and let spin.
+        found = np.einsum("rd,d->r", self._values.values[rows].astype(np.float32), vector)
         return np.asarray(found * self._scales.values[rows], dtype=np.float32)
 
     def centre(self, rows: Rows, weights: Vectors) -> Vectors:
         """Return the weighted sum of the rows' vectors."""
-        return np.asarray((weights * self._scales.values[rows]) @ self._values.values[rows], dtype=np.float32)
+        scaled = weights * self._scales.values[rows]
+        return np.asarray(np.einsum("r,rd->d", scaled, self._values.values[rows].astype(np.float32)))
 
 
 def _signs(vector: NDArray[np.float32] | NDArray[np.int8]) -> NDArray[np.uint64]:

@@ -42,8 +42,8 @@ FEATURES = (
     "echo",
     "fact",
 )
-_OF_MEANING = frozenset({"meaning", "meaning_best", "feedback"})
-_BY_WORDS, _BY_MEANING, _BY_TIME = 120, 80, 60
+_RELATING = [FEATURES.index(name) for name in ("coverage", "context", "date")]
+_BY_WORDS, _BY_MEANING, _BY_TIME = 120, 100, 60
 _SIGNS_LOOKED_AT = 300
 _RERANKED = 100
 # Saturation and length of the words' score, as measured for turns of a conversation.
@@ -67,10 +67,13 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The linear model: one weight for each feature, and a constant."""
+    """The linear models: `order` puts the hits of one question in order, `trust` and `bias` say how likely the best
+    of them answers it at all, and `fall` how fast that likelihood falls behind it."""
 
+    order: Vectors
+    trust: Vectors
     bias: float
-    values: Vectors
+    fall: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,10 @@ def weights(*, with_meaning: bool) -> Weights:
     """Return the fitted weights; how they were fitted stands beside them in `ranking.json`."""
     found = json.loads(Path(__file__).with_name("ranking.json").read_text(encoding="utf-8"))
     chosen = found["with_meaning" if with_meaning else "words_only"]
-    values = np.array([chosen["weights"].get(name, 0.0) for name in FEATURES], np.float32)
-    return Weights(float(chosen["bias"]), values)
+    order, trust = (
+        np.array([chosen[model].get(name, 0.0) for name in FEATURES], np.float32) for model in ("order", "trust")
+    )
+    return Weights(order, trust, float(chosen["bias"]), float(chosen["fall"]))
 
 
 def rank(
@@ -115,10 +120,22 @@ def rank(
         nothing = np.zeros(0, np.float32)
         return Ranked(rows, nothing, nothing.reshape(0, len(FEATURES)))
     features = _features(shelf, question, wanted, vector, rows, seen, person)
+    if vector is None and (question.words or question.dates):
+        # What was a candidate by a context that this viewer may not see has nothing to do with the question.
+        is_related = features[:, _RELATING].any(axis=1)
+        rows, features = rows[is_related], features[is_related]
     model = weights(with_meaning=vector is not None)
-    scores = 1 / (1 + np.exp(-(features @ model.values + model.bias)))
-    order = np.lexsort((shelf["memory"][rows], -scores))[:_RERANKED]
-    return Ranked(rows[order], scores[order], features[order])
+    values = (features * model.order).sum(axis=1)
+    order = np.lexsort((shelf["memory"][rows], -values))[:_RERANKED]
+    return Ranked(rows[order], _scores(values[order], features[order], model), features[order])
+
+
+def _scores(values: Vectors, features: Vectors, model: Weights) -> Vectors:
+    """Return for ordered hits how likely each answers: the best by its own features, the others by their distance."""
+    if not len(values):
+        return values
+    best = float((features[0] * model.trust).sum()) + model.bias
+    return np.asarray(1 / (1 + np.exp(-(best + model.fall * (values - values[0])))), dtype=np.float32)
 
 
 def _resolve(shelf: Shelf, question: Question) -> _Wanted:
@@ -254,11 +271,11 @@ def _word_features(
     often = _often(held, holders, worth, len(rows), count)
     relative = shelf["words"][rows] / max(1.0, shelf.average_words)
     saturated = often * (_K1 + 1) / (often + _K1 * (1 - _B + _B * relative)[:, None])
-    score = saturated @ wanted.rarity
+    score = (saturated * wanted.rarity).sum(axis=1)
     column["words"][:] = score / total
     column["words_best"][:] = score / max(1e-6, float(score.max()))
     held_at_all = np.minimum(often, 1)
-    column["coverage"][:] = held_at_all @ wanted.rarity / total
+    column["coverage"][:] = (held_at_all * wanted.rarity).sum(axis=1) / total
     column["rarest"][:] = held_at_all[:, int(np.argmax(wanted.rarity))]
     if count > 1:
         follows = (owners[1:] == owners[:-1]) & (words[1:] == words[:-1] + 1) & (words[:-1] >= 0)
@@ -267,7 +284,7 @@ def _word_features(
     tokens, owners = shelf.words_of(rows, of_context=True)
     words = wanted.word_of[tokens]
     behind = _often(words[words >= 0], owners[words >= 0], wanted.worth[tokens[words >= 0]], len(rows), count)
-    share = np.minimum(behind, 1) @ wanted.rarity / total * may_use_context
+    share = (np.minimum(behind, 1) * wanted.rarity).sum(axis=1) / total * may_use_context
     column["context"][:] = share
     column["answers"][:] = share * shelf["context_asks"][rows]
 

@@ -103,13 +103,14 @@ class Shelves:
     def _load(self, c: Connection, persona_id: str) -> Shelf:
         shelf = Shelf(persona_id, self.embedder.dimensions if self.embedder else _DIMENSIONS)
         newest = index.newest_change(c)
-        memories = index.living_of_persona(c, persona_id)
-        changed = {memory.id for memory in memories}
+        place = newest if self.place is None else self.place
+        changed = {change.memory_id for change in index.changes_after(c, place, persona_id=persona_id)}
+        for memories in index.living_of_persona(c, persona_id):
+            shelf.add([memory for memory in memories if memory.id not in changed], line=place)
         if self.place is not None:
-            changed = {change.memory_id for change in index.changes_after(c, self.place, persona_id=persona_id)}
-            shelf.add([memory for memory in memories if memory.id not in changed], line=self.place)
-            shelf.settle(self.place)
-        shelf.add([memory for memory in memories if memory.id in changed], line=newest)
+            shelf.settle(place)
+        # What the index of words may still know otherwise goes last, where it is looked through row by row.
+        shelf.add(index.living_by_id(c, changed), line=newest)
         shelf.learnt = newest
         self.take_vectors(c, shelf)
         return shelf

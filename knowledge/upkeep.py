@@ -221,9 +221,8 @@ class Upkeep:
             return False
         living = await self._database.read(lambda c: index.living_by_id(c, ids))
         made: list[StoredVector] = []
-        by_length = sorted(living, key=lambda memory: len(memory.embedded_text))
-        for at in range(0, len(by_length), _VECTORS_PER_BREATH):
-            some = by_length[at : at + _VECTORS_PER_BREATH]
+        for at in range(0, len(living), _VECTORS_PER_BREATH):
+            some = living[at : at + _VECTORS_PER_BREATH]
             started = time.monotonic()
             made += await self._apart(partial(_vectors, some, embedder))
             took = time.monotonic() - started

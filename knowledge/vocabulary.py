@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from knowledge.arrays import Growing
 
-_LOOKED_AT = 32
+_LOOKED_AT = 12
 _SHORTEST_GUESSED = 4
 _LEAST_ALIKE = 0.55
+_LEAST_ALIKE_PAIRS = 0.3
 _BITS = 64
 
 
@@ -68,7 +69,11 @@ class Vocabulary:
         slack = 2 if len(stem) < 8 else 3
         fits = (self.counts.values > 0) & (np.abs(self._lengths.values - len(stem)) <= slack)
         alike[~fits] = 0
-        best = np.argsort(-alike, kind="stable")[:_LOOKED_AT]
+        if len(alike) > _LOOKED_AT:
+            border = np.partition(alike, -_LOOKED_AT)[-_LOOKED_AT]
+            best = np.flatnonzero(alike >= max(border, _LEAST_ALIKE_PAIRS))[: 2 * _LOOKED_AT]
+        else:
+            best = np.arange(len(alike))
         judged = [(int(at), similarity(stem, self._stems[at])) for at in best if alike[at] > 0]
         judged = [(at, score) for at, score in judged if score >= _LEAST_ALIKE]
         return sorted(judged, key=lambda pair: (-pair[1], pair[0]))[:limit]
@@ -80,10 +85,11 @@ def similarity(first: str, second: str) -> float:
         return 1.0
     grams, others = _grams(first), _grams(second)
     shared = 2 * len(grams & others) / (len(grams) + len(others))
-    edits = _edits(first, second)
     allowed = 1 if min(len(first), len(second)) < 7 else 2
-    by_edits = 1 - 0.2 * edits if edits <= allowed else 0.0
-    return max(shared, by_edits)
+    if len(set(first) ^ set(second)) > 2 * allowed or abs(len(first) - len(second)) > allowed:
+        return shared
+    edits = _edits(first, second)
+    return max(shared, 1 - 0.2 * edits if edits <= allowed else 0.0)
 
 
 @lru_cache(maxsize=4096)
@@ -94,14 +100,12 @@ def _grams(word: str) -> frozenset[str]:
 
 def _edits(first: str, second: str) -> int:
     """Return the number of letters to put in, take out, change or swap with the next."""
-    if abs(len(first) - len(second)) > 2:
-        return 3
     before: list[int] = []
     row = list(range(len(second) + 1))
     for i, left in enumerate(first, 1):
         before, last, row = row, before, [i]
         for j, right in enumerate(second, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (left != right))
+            cost = before[j - 1] if left == right else 1 + min(before[j - 1], before[j], row[j - 1])
             if i > 1 and j > 1 and left == second[j - 2] and first[i - 2] == right:
                 cost = min(cost, last[j - 2] + 1)
             row.append(cost)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -73,9 +74,10 @@ class TantivyWords:
         if self._about() != {"version": _VERSION, "identity": identity}:
             return None
         try:
-            self._start()
-            return self._place()
-        except (ValueError, OSError, WordsUnavailable):
+            with _failing_as_ours():
+                self._start()
+                return self._place()
+        except WordsUnavailable:
             self.close()
             return None
 
@@ -87,22 +89,24 @@ class TantivyWords:
         (self._folder / _ABOUT).write_text(json.dumps({"version": _VERSION, "identity": identity}), encoding="utf-8")
 
     def learn(self, documents: Iterable[WordsDocument], gone: Iterable[int]) -> None:
-        writer = self._open_writer()
-        for memory_id in gone:
-            writer.delete_documents_by_term("memory", memory_id)
-        for document in documents:
-            writer.delete_documents_by_term("memory", document.memory_id)
-            writer.add_document(self._document(document))
+        with _failing_as_ours():
+            writer = self._open_writer()
+            for memory_id in gone:
+                writer.delete_documents_by_term("memory", memory_id)
+            for document in documents:
+                writer.delete_documents_by_term("memory", document.memory_id)
+                writer.add_document(self._document(document))
 
     def commit(self, place: int) -> None:
-        writer = self._open_writer()
-        writer.delete_documents_by_term("tags", _PLACE)
         marker = tantivy.Document()
         marker.add_integer("memory", -place)
         marker.add_text("tags", _PLACE)
-        writer.add_document(marker)
-        writer.commit()
-        self._look_again()
+        with _failing_as_ours():
+            writer = self._open_writer()
+            writer.delete_documents_by_term("tags", _PLACE)
+            writer.add_document(marker)
+            writer.commit()
+            self._look_again()
 
     def search(self, terms: Sequence[tuple[str, float]], tags: Sequence[Sequence[str]], *, limit: int) -> list[int]:
         if self._searcher is None or not terms or not all(tags):
@@ -118,21 +122,18 @@ class TantivyWords:
             one_of = [(either, ask.term_query(self._schema, "tags", tag, index_option="basic")) for tag in group]
             clauses.append((both, ask.const_score_query(ask.boolean_query(one_of), 0.0)))
         query = ask.boolean_query(clauses)
-        try:
+        with _failing_as_ours():
             hits = self._searcher.search(query, limit, count=False).hits
             found_ids = self._searcher.fast_field_values("memory", [address for _, address in hits])
-        except ValueError as error:
-            raise WordsUnavailable("The index of words cannot be read.") from error
         return [int(memory_id) for memory_id in found_ids if memory_id is not None]
 
     def close(self) -> None:
         writer, self._writer = self._writer, None
         self._index = self._searcher = None
         if writer is not None:
-            try:
+            # Its threads may be gone already; nothing is lost that the feed does not hold.
+            with contextlib.suppress(WordsUnavailable), _failing_as_ours():
                 writer.wait_merging_threads()
-            except ValueError:  # its threads are gone already; nothing is lost that the feed does not hold
-                return
 
     def _start(self) -> None:
         self._index = tantivy.Index(self._schema, str(self._folder))
@@ -173,3 +174,14 @@ class TantivyWords:
             return json.loads((self._folder / _ABOUT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+
+
+@contextlib.contextmanager
+def _failing_as_ours() -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        # A damaged file may make tantivy panic, and its panic is no Exception.
+        if isinstance(error, ValueError | OSError) or type(error).__name__ == "PanicException":
+            raise WordsUnavailable("The index of words cannot be read or written.") from error
+        raise
