@@ -12,7 +12,9 @@ from agents.words import fold, load, patterns, tokens
 from knowledge.languages import languages, stems_of_word
 
 _CURRENCY = re.compile(r"[€$£]|\b\d+(?:[.,]\d+)? ?(?:eur|euros?)\b")
-_LONG = 5
+_LONG = 6
+_SHORT = 3
+_DECEMBER = frozenset(("december", "diciembre", "dezembro", "decembre", "dezember", "dicembre"))
 _RELATED = {"gl": "pt", "ca": "es", "ast": "es"}
 # Lines too short to tell these apart are common, and their words mostly mean the same.
 _SISTERS = {"es": ("es", "pt"), "pt": ("pt", "es")}
@@ -27,6 +29,7 @@ class Text:
     concepts: frozenset[str]
     names: frozenset[str]
     has_number: bool
+    is_mine: bool
     long_words: dict[str, tuple[str, ...]]
 
     def starting_with(self, letters: str) -> tuple[str, ...]:
@@ -48,7 +51,7 @@ def reading_language(language: str) -> str:
 @lru_cache(maxsize=50_000)
 def forms_of(word: str, language: str) -> frozenset[str]:
     """Return the folded word and what its stems are in `language`."""
-    return frozenset((word, *stems_of_word(word, (language,))))
+    return frozenset((word, *(stem for stem in stems_of_word(word, (language,)) if len(stem) > _SHORT)))
 
 
 @lru_cache(maxsize=50_000)
@@ -66,6 +69,11 @@ def concepts_of(word: str, language: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def are_sisters(first: str, second: str) -> bool:
+    """Return whether words of two languages may be compared by their stems."""
+    return first == second or second in _SISTERS.get(first, ())
+
+
 def concepts_asked(question: str, language: str) -> frozenset[str]:
     """Return the concepts of a question that has no word of its own, such as "where are you?"."""
     folded = fold(question).lstrip("¿¡ ")
@@ -75,6 +83,11 @@ def concepts_asked(question: str, language: str) -> frozenset[str]:
 def is_generic(word: str, language: str) -> bool:
     """Return whether a word says little about the topic."""
     return not forms_of(word, language).isdisjoint(_generic()[language])
+
+
+def is_weak(word: str, language: str) -> bool:
+    """Return whether a word is a verb that needs something beside it to say what a question is about."""
+    return not forms_of(word, language).isdisjoint(_weak()[language])
 
 
 def is_stop(word: str, language: str) -> bool:
@@ -130,6 +143,8 @@ def _as_text(text: str, language: str) -> Text:
     has_number = any(character.isdigit() for character in text) or any(form in _numbers()[language] for form in words)
     if _CURRENCY.search(text.lower()):
         concepts.add("price")
+    if "25" in words and _DECEMBER.intersection(words):
+        concepts.add("christmas")
     concepts |= {wider for wider, narrower in load("concepts.toml")["narrower"].items() if concepts & set(narrower)}
     names = frozenset(fold(name) for name in _NAME.findall(text))
     long_words: defaultdict[str, list[str]] = defaultdict(list)
@@ -137,9 +152,14 @@ def _as_text(text: str, language: str) -> Text:
         if len(word) >= _LONG:
             long_words[word[:2]].append(word)
     by_start = {letters: tuple(held) for letters, held in long_words.items()}
-    return Text(words, frozenset(forms), frozenset(concepts), names, has_number, by_start)
+    is_mine = not languages()[language].me.isdisjoint(words) or _I.search(text.lower()) is not None
+    return Text(words, frozenset(forms), frozenset(concepts), names, has_number, is_mine, by_start)
 
 
+# What the writer did or was, where the verb alone tells: "nací", "trabajé", "éramos", "nasci", "cheguei", "wir".
+_I = re.compile(
+    r"\b(?:\w{2,}(?:é|í|ei|amos|emos|imos|ábamos|íamos|iamos|ávamos)|fui|hice|tuve|estuve|era|fiz|tive|éramos|we|our|us|nous|notre|wir|uns|noi)\b"
+)
 _NAME = re.compile(r"(?<![.!?…:\n]\s)(?<!^)(?<![\"“«(¿¡])\b[A-ZÀ-Þ][\w'’-]+")
 
 
@@ -153,9 +173,8 @@ def _by_form() -> dict[str, dict[str, frozenset[str]]]:
             for word in listed.split():
                 folded = fold(word)
                 found[code][folded].add(concept)
-                for form in () if concept in people else stems_of_word(folded, (code,)):
-                    if len(form) > 3:
-                        found[code][form].add(concept)
+                for form in () if concept in people else forms_of(folded, code):
+                    found[code][form].add(concept)
     return {code: {form: frozenset(held) for form, held in forms.items()} for code, forms in found.items()}
 
 
@@ -165,6 +184,12 @@ def _generic() -> dict[str, frozenset[str]]:
     return {
         code: frozenset(form for word in listed[code].split() for form in forms_of(fold(word), code)) for code in SIX
     }
+
+
+@cache
+def _weak() -> dict[str, frozenset[str]]:
+    listed = load("concepts.toml")["weak"]
+    return {code: frozenset(form for word in listed[code].split() for form in forms_of(word, code)) for code in SIX}
 
 
 @cache

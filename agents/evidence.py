@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 from agents.concepts import (
     Text,
+    are_sisters,
     as_text,
     concepts_asked,
     concepts_of,
@@ -21,6 +23,7 @@ from agents.concepts import (
     is_copula,
     is_generic,
     is_stop,
+    is_weak,
     reading_language,
     words_for,
 )
@@ -35,7 +38,11 @@ ENOUGH = 0.65
 Wanted = Literal["", "when", "number", "name"]
 
 _GENERIC_WEIGHT = 0.2
-_CALLED = 0.3
+_WEAK_WEIGHT = 0.5
+_HEADING = 0.95
+_ANSWERS_BETTER = 0.06
+_NOT_MINE = 0.9
+_CALLED = 0.2
 _CONCEPT = 0.95
 _SIMILAR = 0.8
 _ANSWERS = 1.0
@@ -46,6 +53,11 @@ _OF_ANOTHER = 0.93
 _KIN = frozenset(
     ("mother", "father", "grandmother", "grandfather", "husband", "wife", "brother", "sister", "son", "daughter")
 )
+_OWN_PLACE = frozenset(("baker", "shop"))
+_LONG = 6
+_WHOLE_WORD = 4
+# Verbs that only "you" has, in the languages that leave the pronoun out.
+_YOUR_VERB = re.compile(r"\b\w{3,}(?:aste|iste|abas|ias|asteis|isteis|abais|iais|este|avas|aste|avi|evi|ivi)\b")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _NAME_ASKED = re.compile(
     r"\b(?:name|named|called|llama\w*|nombre|chama\w*|nome|appel\w*|nom|heiss\w*|hiess\w*|name|chiam\w*)\b"
@@ -70,6 +82,7 @@ class Asked:
     keys: tuple[Key, ...]
     wanted: Wanted
     language: str
+    asks_you: bool = False
 
     @property
     def has_topic(self) -> bool:
@@ -85,11 +98,20 @@ class Quote:
     text: str
     place: int
     support: float
+    order: float = 0.0
 
 
-def asked(question: str, language: str, *, names: Iterable[str] = (), kin: frozenset[str] = frozenset()) -> Asked:
+def asked(
+    question: str,
+    language: str,
+    *,
+    names: Iterable[str] = (),
+    kin: frozenset[str] = frozenset(),
+    is_brand: bool = False,
+) -> Asked:
     """Return what `question` asks for. `names` are not looked for: those of the two who talk say nothing."""
     code = reading_language(language)
+    wanted = _wanted(fold(question), code)
     masked = frozenset(word for name in names for word in tokens(name))
     words = tokens(question)
     capitals = _capitals(question, code)
@@ -98,13 +120,19 @@ def asked(question: str, language: str, *, names: Iterable[str] = (), kin: froze
         if word in keys or word in masked or is_stop(word, code) or (len(word) < 2 and not word.isdigit()):
             continue
         is_name = word in capitals
-        weight = 1.2 if is_name else _GENERIC_WEIGHT if is_generic(word, code) else 1.0
+        if wanted == "name" and _NAME_ASKED.fullmatch(word):
+            continue
+        weight = _weight(word, code, is_name=is_name, is_place_of_brand=is_brand and _is_own_place(word, code))
         if word in kin and at == len(words) - 1 and at and not is_stop(words[at - 1], code):
             weight = min(weight, _CALLED)  # most likely whom the question is put to: "where did you work, granny"
         keys[word] = Key(word, forms_of(word, code), concepts_of(word, code), weight, is_name)
     for concept in concepts_asked(question, code):
         keys[concept] = Key(concept, frozenset(), frozenset((concept,)), 1.0)
-    return Asked(tuple(keys.values()), _wanted(fold(question), code), code)
+    _lower_kin_before_a_name(keys, words)
+    if keys and all(key.weight <= _GENERIC_WEIGHT for key in keys.values()):
+        keys = {word: replace(key, weight=1.0) if key.concepts else key for word, key in keys.items()}
+    asks_you = not languages()[code].you.isdisjoint(words) or _YOUR_VERB.search(fold(question)) is not None
+    return Asked(tuple(keys.values()), wanted, code, asks_you)
 
 
 def quotes(question: Asked, found: Sequence[Recalled]) -> list[Quote]:
@@ -114,7 +142,7 @@ def quotes(question: Asked, found: Sequence[Recalled]) -> list[Quote]:
     return sorted(
         best,
         key=lambda quote: (
-            -round(quote.support + 0.1 * (quote.memory.language == question.language), 2),
+            -round(quote.order + 0.1 * (quote.memory.language == question.language), 2),
             rank[quote.memory.memory_id],
         ),
     )
@@ -128,13 +156,18 @@ def best_quote(question: Asked, memory: Recalled) -> Quote | None:
         return None
     read = [as_text(part, language) for part in parts]
     context = as_text(memory.context, language) if memory.context else None
-    context_weight = _ANSWERS if memory.context and is_question(memory.context) else _CONTEXT
+    context_weight = _context_weight(memory)
     supports = [
         _support(question, at, read, context, context_weight, memory, reading_language(language))
         for at in range(len(parts))
     ]
     at = max(range(len(parts)), key=lambda each: (round(supports[each], 3), -each))
-    return Quote(memory, parts[at], at, supports[at])
+    order = supports[at]
+    if question.asks_you and not read[at].is_mine:
+        order *= _NOT_MINE
+    if context is not None and context_weight >= _HEADING and _holds(question, context, reading_language(language)):
+        order += _ANSWERS_BETTER
+    return Quote(memory, parts[at], at, supports[at], order)
 
 
 def in_other_words(question: Asked, languages: Iterable[str]) -> str:
@@ -182,7 +215,7 @@ def _support(
         support *= _OF_ANOTHER
     if missing_name:
         support *= 0.5
-    return support * _fit(question, read[at])
+    return support * _fit(question, read[at], any(text.has_number for text in read), language)
 
 
 def _is_of_another(question: Asked, sentence: Text, language: str) -> bool:
@@ -199,27 +232,72 @@ def _around(at: int, count: int) -> Iterable[int]:
     return (other for other in range(max(0, at - 2), min(count, at + 3)) if other != at)
 
 
-def _fit(question: Asked, sentence: Text) -> float:
+def _fit(question: Asked, sentence: Text, has_number_near: bool, language: str) -> float:
     """Return how far a sentence is of the kind asked for: a time, an amount, a name."""
     match question.wanted:
         case "number":
-            return 1.0 if sentence.has_number else 0.6
+            return 1.0 if sentence.has_number else 0.85 if has_number_near else 0.6
         case "when":
-            return 1.0 if sentence.has_number or sentence.concepts & _TIMES else 0.8
+            return 1.0 if sentence.has_number or sentence.concepts & _TIMES else 0.95 if has_number_near else 0.8
         case "name":
-            return 1.0 if sentence.names else 0.6
+            return 1.0 if _names_it(question, sentence, language) else 0.75 if sentence.names else 0.6
         case _:
             return 1.0
 
 
+def _names_it(question: Asked, sentence: Text, language: str) -> bool:
+    """Return whether a name stands close to what is asked for: "my mother Esperanza"."""
+    for key in question.keys:
+        for at, word in enumerate(sentence.words):
+            if word in key.forms or concepts_of(word, language) & key.concepts:
+                near = sentence.words[max(0, at - 5) : at + 6]
+                if sentence.names.intersection(near):
+                    return True
+    return False
+
+
+def _context_weight(memory: Recalled) -> float:
+    """Return how far what stands before a memory tells what it is about: a question it answers, or its heading."""
+    if memory.context and is_question(memory.context):
+        return _ANSWERS
+    return _HEADING if memory.kind == "document" else _CONTEXT
+
+
+def _holds(question: Asked, context: Text, language: str) -> bool:
+    topics = [key for key in question.keys if key.weight > _GENERIC_WEIGHT]
+    return bool(topics) and all(_match(key, context, question.language, language) for key in topics)
+
+
+def _weight(word: str, code: str, *, is_name: bool, is_place_of_brand: bool) -> float:
+    if is_name:
+        return 1.2
+    if is_place_of_brand or is_generic(word, code):
+        return _GENERIC_WEIGHT
+    return _WEAK_WEIGHT if is_weak(word, code) else 1.0
+
+
+def _is_own_place(word: str, code: str) -> bool:
+    """Return whether a word only says "your shop", which every memory of a shop is about."""
+    return bool(concepts_of(word, code) & _OWN_PLACE)
+
+
+def _lower_kin_before_a_name(keys: dict[str, Key], words: Sequence[str]) -> None:
+    """In "grandpa Joaquim" it is Joaquim who is asked for."""
+    for first, second in pairwise(words):
+        if first in keys and second in keys and keys[second].is_name and keys[first].concepts & _KIN:
+            keys[first] = replace(keys[first], weight=_GENERIC_WEIGHT)
+
+
 def _match(key: Key, text: Text, asked_in: str, language: str) -> float:
+    is_near = are_sisters(asked_in, language)
     if key.concepts & text.concepts:
-        return 1.0 if key.forms & text.forms else _CONCEPT
+        return 1.0 if is_near and key.forms & text.forms else _CONCEPT
     if key.concepts & _KIN:
         return 0.0
-    if key.forms & text.forms:
+    # Between languages only whole words are the same: names, "gluten", "pizza"; stems meet by accident.
+    if key.forms & text.forms if is_near else len(key.word) >= _WHOLE_WORD and key.word in text.forms:
         return 1.0
-    if len(key.word) >= 5 and any(_is_similar(key.word, word) for word in text.starting_with(key.word[:2])):
+    if len(key.word) >= _LONG and any(_is_similar(key.word, word) for word in text.starting_with(key.word[:2])):
         return _SIMILAR
     return 0.0
 
@@ -229,7 +307,7 @@ def _says_what_was(sentence: Text, question: Asked, language: str) -> bool:
     kin = {concept for key in question.keys for concept in key.concepts}
     for at, word in enumerate(sentence.words):
         if is_copula(word, language) and at:
-            before = sentence.words[max(0, at - 2) : at]
+            before = sentence.words[max(0, at - 6) : at]
             if any(concepts_of(each, language) & kin for each in before):
                 return True
     return False
@@ -238,9 +316,9 @@ def _says_what_was(sentence: Text, question: Asked, language: str) -> bool:
 @lru_cache(maxsize=100_000)
 def _is_similar(first: str, second: str) -> bool:
     """Return whether two words differ by a slip of the finger, or by the spelling of a sister language."""
-    if len(second) < 5 or first[:2] != second[:2] or abs(len(first) - len(second)) > 2 or first.isdigit():
+    if first[:2] != second[:2] or abs(len(first) - len(second)) > 2 or first.isdigit():
         return False
-    allowed = 1 if min(len(first), len(second)) < 8 else 2
+    allowed = 1 if min(len(first), len(second)) < 9 else 2
     return _distance(first, second, allowed) <= allowed
 
 

@@ -61,7 +61,9 @@ def names_of(turn: Turn) -> tuple[str, ...]:
 
 async def _find_own(recall: Recall, turn: Turn, reading: Reading, language: str, findings: Findings) -> None:
     names = names_of(turn)
-    question = asked(reading.question, language, names=names, kin=phrases(language).kin)
+    question = asked(
+        reading.question, language, names=names, kin=phrases(language).kin, is_brand=turn.persona.kind == "brand"
+    )
     findings.asked = question
 
     async def look(words: str, limit: int) -> None:

@@ -11,8 +11,13 @@ from knowledge.language import identify
 from knowledge.languages import guess_languages
 
 _FEW_WORDS = 3
-# "penses-tu": nobody else hangs pronouns on verbs like this.
-_FRENCH = re.compile(r"\w-(?:tu|vous|t-il|t-elle|moi)\b|\bqu['’]|\w \?", re.IGNORECASE)
+# Letters and marks that only one of the six has; "penses-tu": nobody else hangs pronouns on verbs like this.
+_HINTS = (
+    ("es", re.compile("[¿¡ñ]", re.IGNORECASE)),
+    ("pt", re.compile("[ãõ]|ç(?:ão|ões)", re.IGNORECASE)),
+    ("fr", re.compile(r"\w-(?:tu|vous|t-il|t-elle|moi)\b|\bqu['’]|\w \?", re.IGNORECASE)),
+    ("de", re.compile("ß")),
+)
 
 
 def language_of(turn: Turn) -> str:
@@ -25,7 +30,7 @@ def language_of(turn: Turn) -> str:
     if not likely:
         if found and (found in usual or not is_short):
             return found
-        likely = ("fr",) if _FRENCH.search(text) else _of_small_words(text)
+        likely = next(((code,) for code, hint in _HINTS if hint.search(text)), _of_small_words(text))
     for code in usual:
         if code in likely:
             return code
