@@ -107,9 +107,11 @@ def block(shown: Shown, numbers: Iterable[int], brief: Brief) -> str:
 
 
 def wording(name: str, /, **values: str) -> str:
-    """Return a short wording of `prompts/words.toml`."""
-    words: str = _words()[name]
-    return words.format(**values)
+    """Return a short wording of `prompts/words.toml`; "a.b" is b in its table a."""
+    found: Any = _words()
+    for key in name.split("."):
+        found = found[key]
+    return str(found).format(**values)
 
 
 def prompt(name: str, /, **values: str) -> str:
