@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from knowledge.viewer import public_viewer
 
 _MOST_SUGGESTIONS = 4
 _ANSWER_TAKES = timedelta(minutes=2)
+_LOOKS_AGAIN = timedelta(seconds=15)
+"""Later a page without script is reloaded by hand alone, so that nobody loses what they are writing."""
+_SHOWS_SOMETHING = re.compile(r"<(?:img|audio|video)\b|>[^<\s]|^[^<\s]")
 _MOST_KNOCKS = 4
 _REFUSED = "This invitation cannot be used: it is not whole, was used before, or ran out. Ask for a new one."
 
@@ -116,16 +120,18 @@ class PublicPages:
             return see_other(f"/p/{persona.slug}")
         zone, now = zone_of(persona.timezone), self._desk.now()
         profile = await self._desk.read(lambda c: profiles.current_profile(c, public_viewer(persona.id)))
-        last = view.lines[-1] if view.lines else None
+        lines = [line for line in view.lines if _has_something(line)]
+        last = lines[-1] if lines else None
         return await self._desk.public_page(
             request,
             "public/talk.html",
             persona=persona,
             biography=profile.biography if profile else "",
-            days=_by_day(view.lines, now, zone),
+            days=_by_day(lines, now, zone),
             zone=zone,
             is_owner=view.is_owner,
             is_waiting=last is not None and not last.is_ours and now - last.at < _ANSWER_TAKES,
+            looks_again=last is not None and not last.is_ours and now - last.at < _LOOKS_AGAIN,
             suggestions=_suggestions(persona.settings, request.headers.get("Accept-Language", "")),
             client_id=secrets.token_urlsafe(12),
         )
@@ -157,6 +163,11 @@ def _cards(c: Connection) -> list[Card]:
             )
         )
     return cards
+
+
+def _has_something(line: TalkLine) -> bool:
+    """Return whether a line has words or media; the one that brought an invitation has neither."""
+    return _SHOWS_SOMETHING.search(line.html) is not None
 
 
 def _by_day(lines: Sequence[TalkLine], now: datetime, zone: tzinfo) -> list[tuple[str, list[TalkLine]]]:

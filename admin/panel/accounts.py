@@ -7,7 +7,7 @@ from aiohttp import web
 from admin.desk import Desk
 from admin.errors import FormInvalid, PageNotFound
 from admin.form import Form
-from admin.ports import ChannelForm
+from admin.ports import ChannelForm, FormField
 from knowledge import accounts
 from knowledge.tables import Account, Persona
 
@@ -130,12 +130,19 @@ class AccountPages:
             persona=persona,
             error=error,
             channel=channel,
+            needed=[field for field in channel.fields if _is_needed(field)],
+            further=[field for field in channel.fields if not _is_needed(field)],
             values=values,
         )
 
 
 def _address(persona: Persona) -> str:
     return f"/admin/personas/{persona.slug}/accounts"
+
+
+def _is_needed(field: FormField) -> bool:
+    """Return whether there is nothing to go by unless a person fills it in."""
+    return field.is_required and not field.default
 
 
 def _values(form: Form, channel: ChannelForm) -> dict[str, str]:

@@ -30,6 +30,9 @@ KINDS = {
 }
 _PER_PAGE = 40
 _BEST = 20
+_ALWAYS = 5
+_NEAR = 0.05
+"""The first five are shown however far off they are; the others only when they come near."""
 _LONGEST = 8000
 
 
@@ -223,7 +226,8 @@ class MemoryPages:
         recalled = await self._desk.services.recall.recall(
             viewer, wanted.words, limit=_BEST, kinds=kinds, now=self._desk.now()
         )
-        scores = {found.memory_id: found.score for found in recalled}
+        near = [found for place, found in enumerate(recalled) if place < _ALWAYS or found.score >= _NEAR]
+        scores = {found.memory_id: found.score for found in near}
         rows = await self._desk.read(lambda c: memories.memories_by_id(c, viewer, list(scores)))
         return [
             Found(memory=row, score=scores[row.id or 0])

@@ -10,6 +10,7 @@ from admin.audiences import Audiences, audiences_of
 from admin.desk import Desk
 from admin.errors import FormInvalid
 from admin.form import query_text
+from admin.style_words import style_words
 from knowledge import profiles
 from knowledge.database import Connection
 from knowledge.tables import Persona, Profile
@@ -118,7 +119,7 @@ class ProfilePages:
             audience=audience,
             audiences=audiences,
             shown=[value for value in audiences.values if value in made | {PUBLIC, OWNER}],
-            current=current,
+            style=style_words(current.style) if current else [],
             versions=versions[:20],
         )
 

@@ -124,7 +124,7 @@ function talk(form) {
   function receive(message) {
     if (message.id <= lastId && log.querySelector(`[data-id="${message.id}"]`)) return;
     lastId = Math.max(lastId, message.id);
-    if (!message.html.trim()) return;
+    if (!hasSomething(message.html)) return;
     const wasAtEnd = isAtEnd();
     const line = lineOf(message);
     const mine = message.is_ours ? null : findMine(message.key);
@@ -303,6 +303,13 @@ function talk(form) {
     fit();
     if (matchMedia("(pointer: fine)").matches) text.focus();
   }
+}
+
+// The line that brought an invitation has no words.
+function hasSomething(html) {
+  const holder = document.createElement("template");
+  holder.innerHTML = html;
+  return holder.content.textContent.trim() !== "" || holder.content.querySelector("img, audio, video") !== null;
 }
 
 function clock(at) {

@@ -129,7 +129,7 @@ async def test_a_profile_is_kept_as_a_new_version_and_an_old_one_comes_back(
     assert "Version 2" in page.text
     current = await stage.database.read(lambda c: profiles.current_profile(c, public_viewer(known.rosa)))
     assert current is not None
-    assert (current.biography, current.style["greetings"]) == ("A new life.", ["my dear"])
+    assert (current.biography, current.style["messages"]) == ("A new life.", 320)
     restore = re.search(r'action="([^"]+/restore)"', page.text)
     assert restore is not None
     await owner.post(restore.group(1))
