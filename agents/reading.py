@@ -134,7 +134,7 @@ def _with_before(asked: str, before: str, turn: Turn, language: str) -> tuple[st
     """Return a short question together with what it goes on from ("and grandpa?", "why?"), and whether it does."""
     words = tokens(asked)
     quoted = " ".join(said.quoted for said in turn.messages if said.quoted)
-    if quoted and len(words) <= _FEW:
+    if quoted and len(words) <= _FEW and not has_topic(asked, language):
         return f"{asked} {quoted}", False
     goes_on = words[0] in _JOINS and len(words) <= _FEW
     if before and (goes_on or len(words) <= 1):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -461,7 +462,7 @@ def _turn(c: Connection, account: Running, burst: _Burst, begun: _Begun, *, at: 
         messages=tuple(words.said(inbound) for _, inbound in burst.said),
         history=tuple(words.remembered(message) for message in before),
         person_name=begun.person.name,
-        language=conversation.language or begun.person.language,
+        language=conversation.language or _language(begun.person.language),
         is_disclosure_due=is_due,
         is_group=is_group,
         now=at,
@@ -469,6 +470,11 @@ def _turn(c: Connection, account: Running, burst: _Burst, begun: _Begun, *, at: 
         max_characters=account.adapter.limits.text_length,
     )
     return turn, persona
+
+
+def _language(tag: str | None) -> str | None:
+    """Return the language of a tag such as pt-BR, without the region."""
+    return re.split("[-_]", tag)[0].lower() or None if tag else None
 
 
 def _is_known(viewer: Viewer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -22,6 +23,10 @@ _STEPS: TypeAdapter[tuple[Step, ...]] = TypeAdapter(tuple[Step, ...])
 
 _SHORTEST_MEMORY = 12
 _QUESTION_MARKS = ("?", "？", "؟", "¿")
+_OPENING = re.compile(r"/start(?:@\w+)?")
+_COMMAND = re.compile(r"^/[a-z0-9_]+(?:@\w+)?\s+", re.IGNORECASE)
+_CALLED = re.compile(r"^(?:@\w+(?:[\s,:;]+|$))+|(?:\s+@\w+)+(?=[\s?!.]*$)")
+_WAVE = "👋"
 
 
 def plain(parts: Sequence[Part]) -> str:
@@ -61,12 +66,23 @@ def from_json(parts: list[Any]) -> tuple[Part, ...]:
 def said(inbound: Inbound) -> Said:
     """Return a message as an agent hears it."""
     return Said(
-        text="" if inbound.invitation else plain(inbound.parts),
+        text=_heard(inbound),
         is_ours=False,
         at=inbound.sent_at,
         media=_media(inbound.parts),
         quoted=inbound.quote.text if inbound.quote else "",
     )
+
+
+def _heard(inbound: Inbound) -> str:
+    """Return the words without the command or the mention that calls the persona; whoever says no more, waves."""
+    text = plain(inbound.parts)
+    if inbound.invitation or _OPENING.fullmatch(text):
+        return _WAVE
+    heard = _COMMAND.sub("", text)
+    if inbound.chat.kind == "group":
+        heard = _CALLED.sub("", heard)
+    return heard if heard or not text else _WAVE
 
 
 def remembered(message: Message) -> Said:

@@ -13,13 +13,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from knowledge.database import Connection
 from knowledge.errors import NotFound
-from knowledge.tables import Account, Conversation, Message, Person, Persona, new_id
+from knowledge.tables import Account, Conversation, Message, Person, Persona, Room, new_id
 
 _conversation = Conversation.__table__  # type: ignore[attr-defined]
 _message = Message.__table__  # type: ignore[attr-defined]
 _person = Person.__table__  # type: ignore[attr-defined]
 _persona = Persona.__table__  # type: ignore[attr-defined]
 _account = Account.__table__  # type: ignore[attr-defined]
+_room = Room.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +232,7 @@ def set_message_state(c: Connection, message_id: int, state: str) -> None:
 
 
 def move_chat(c: Connection, account_id: str, *, old_chat_id: str, new_chat_id: str) -> dict[str, str]:
-    """Give the conversations of a chat the chat's new id; return old key -> new key."""
+    """Give the conversations of a chat the chat's new id, and what it may hear; return old key -> new key."""
     rows = c.execute(
         select(_conversation).where(_conversation.c.account_id == account_id, _conversation.c.chat_id == old_chat_id)
     ).all()
@@ -246,7 +247,14 @@ def move_chat(c: Connection, account_id: str, *, old_chat_id: str, new_chat_id: 
                 .values(chat_id=new_chat_id, key=new_key, chat_kind="group")
             )
         moved[row.key] = new_key
+    _move_room(c, account_id, old_chat_id, new_chat_id)
     return moved
+
+
+def _move_room(c: Connection, account_id: str, old_chat_id: str, new_chat_id: str) -> None:
+    mine = _room.c.account_id == account_id
+    if c.execute(select(_room.c.circle).where(mine, _room.c.chat_id == new_chat_id)).first() is None:
+        c.execute(update(_room).where(mine, _room.c.chat_id == old_chat_id).values(chat_id=new_chat_id))
 
 
 def conversation_key(account_id: str, chat_id: str, thread_id: str | None, sender_id: str) -> str:

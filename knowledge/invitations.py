@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, update
 from knowledge.errors import Conflict, NotFound
 from knowledge.people import (
     attach_identity,
+    circle_of_room,
     circles,
     circles_of,
     identity,
@@ -118,6 +119,7 @@ def accept_for_room(c: Connection, token: str, *, identity_id: str, chat_id: str
     """Use an invitation for the group chat in which an identity shows it; return the circle the group may now hear.
 
     Everybody in the group has seen the token, so it is used up whoever shows it, and nobody's own circles change.
+    Shown again where it was used, it changes nothing; it opens no second room.
 
     Raises:
         NotFound: when it cannot be used, as `look_up` says.
@@ -126,8 +128,10 @@ def accept_for_room(c: Connection, token: str, *, identity_id: str, chat_id: str
     guest = identity(c, identity_id)
     found = _by_token(c, token)
     _check_persona(guest, found)
-    if found.used_at is None or found.used_by != identity_id:
-        _use(c, look_up(c, token, at=at), guest, at=at)
+    heard = circle_of_room(c, guest.account_id, chat_id)
+    if found.used_at is not None and found.used_by == identity_id and heard == found.circle:
+        return found.circle
+    _use(c, look_up(c, token, at=at), guest, at=at)
     set_room(c, account_id=guest.account_id, chat_id=chat_id, circle=found.circle, at=at)
     return found.circle
 

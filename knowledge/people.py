@@ -20,6 +20,7 @@ __all__ = [
     "add_circle",
     "add_person",
     "attach_identity",
+    "circle_of_room",
     "circles",
     "circles_of",
     "find_person_by_name",
@@ -138,6 +139,14 @@ def viewer_in_room(c: Connection, account_id: str, chat_id: str, persona_id: str
     # Nobody can tell who reads along in a group, so the owner's circle opens nothing there.
     held = {PUBLIC} if circle in (None, OWNER) else {PUBLIC, circle_audience(circle)}
     return Viewer(persona_id=persona_id, audiences=frozenset(held))
+
+
+def circle_of_room(c: Connection, account_id: str, chat_id: str) -> str | None:
+    """Return the circle a group chat was invited with, None when it was not."""
+    found: str | None = c.execute(
+        select(_room.c.circle).where(_room.c.account_id == account_id, _room.c.chat_id == chat_id)
+    ).scalar()
+    return found
 
 
 def set_room(c: Connection, *, account_id: str, chat_id: str, circle: str | None, at: datetime) -> None:

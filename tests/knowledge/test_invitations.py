@@ -166,6 +166,9 @@ def test_a_link_shown_in_a_group_opens_the_group_and_is_used_up(c: Connection, f
     assert heard.audiences == {"public", "circle:family"}
     with pytest.raises(NotFound):
         invitations.accept(c, token, identity_id=family.cousin.id, at=NOW)
+    with pytest.raises(NotFound):
+        invitations.accept_for_room(c, token, identity_id=mine.id, chat_id="another", at=NOW)
+    assert people.viewer_in_room(c, family.terminal.id, "another", family.persona.id).audiences == {"public"}
 
 
 def test_the_owners_link_opens_no_group(c: Connection, family: Family) -> None:
