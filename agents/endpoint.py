@@ -32,6 +32,8 @@ _FILTERED = "content_filter"
 _TOO_LONG = re.compile(
     r"context_length_exceeded|exceed_context_size|(?:maximum|available|exceeds? the) context|prompt is too long", re.I
 )
+_UNABLE = frozenset((400, 404, 422, 500, 501))
+_NO_TOOLS = re.compile(r"\btools?\b|tool[_-]|function.?call", re.I)
 _UNHEALTHY = frozenset(
     ("connection", "dropped", "timeout", "server", "quota", "unauthorized", "forbidden", "not_found", "garbled")
 )
@@ -102,6 +104,8 @@ class Endpoint:
     def __init__(self, config: ModelConfig, clock: Clock) -> None:
         self.config = config
         self.breaker = Breaker(clock)
+        self.takes_tools = True
+        """False once the endpoint has said that it cannot lend tools to this model."""
         self._lock = asyncio.Lock()
         self._chat: ChatOpenAI | None = None
 
@@ -130,6 +134,7 @@ class Endpoint:
             except ModelError as error:
                 if error.kind in _UNHEALTHY:
                     self.breaker.failed()
+                self.takes_tools = self.takes_tools and error.kind != "no_tools"
                 raise
             self.breaker.succeeded()
             return reply
@@ -159,7 +164,7 @@ class Endpoint:
             try:
                 return _whole(await chat.ainvoke(messages, **lent))
             except Exception as error:  # whatever a vendor's library raises over an endpoint's answer
-                raise _ours(error) from error
+                raise _ours(error, has_tools=bool(tools)) from error
         gathered = _Gathered()
         async with aclosing(_pieces(chat, messages, lent)) as pieces:
             async for piece in pieces:
@@ -201,7 +206,7 @@ async def _pieces(chat: ChatOpenAI, messages: list[Message], lent: dict[str, Any
         async for piece in chat.astream(messages, **lent):
             yield piece
     except Exception as error:  # see above; what the reader of these pieces raises does not pass through here
-        raise _ours(error) from error
+        raise _ours(error, has_tools=bool(lent)) from error
 
 
 @dataclass(slots=True)
@@ -273,7 +278,7 @@ def _arguments(text: str) -> dict[str, JsonValue] | None:
     return found if isinstance(found, dict) else None
 
 
-def _ours(error: Exception) -> ModelError:
+def _ours(error: Exception, *, has_tools: bool) -> ModelError:
     """Return our exception for a vendor's, without a word of what the vendor said."""
     import openai
     from langchain_core.exceptions import ContextOverflowError
@@ -289,6 +294,8 @@ def _ours(error: Exception) -> ModelError:
     if isinstance(error, openai.APIStatusError):
         if error.status_code < 500 and _TOO_LONG.search(f"{error.code} {error.type} {error.message}"):
             return _unavailable("context", is_retryable=False)
+        if has_tools and error.status_code in _UNABLE and _NO_TOOLS.search(error.message):
+            return _unavailable("no_tools", is_retryable=False)
         return _of_status(error.status_code, str(error.code or error.type or ""), error.response.headers)
     if isinstance(error, openai.APIError):
         return _unavailable("server")
@@ -339,6 +346,7 @@ _MESSAGES = {
     "forbidden": "The chat model's endpoint does not let this key use the model.",
     "not_found": "The endpoint does not know the chat model: see MEMORAS_MODEL_NAME and MEMORAS_MODEL_URL.",
     "rejected": "The chat model's endpoint did not accept the question.",
+    "no_tools": "The chat model's endpoint cannot lend tools to this model.",
     "context": "The question was longer than the chat model can read.",
     "garbled": "The chat model's endpoint answered what is no chat completion.",
 }

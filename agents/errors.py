@@ -40,7 +40,7 @@ class ModelUnavailable(ModelError):
     """The chat model could not be reached, timed out, was limited, or failed.
 
     `kind`: connection, dropped, timeout, server, rate_limited, quota, unauthorized, forbidden, not_found, rejected,
-    context, garbled, empty, or resting (it failed too often just now and was not asked).
+    no_tools, context, garbled, empty, or resting (it failed too often just now and was not asked).
     """
 
     is_retryable = True

@@ -29,7 +29,7 @@ __all__ = ["ModelAgent", "ModelConfig", "make_writer", "quiet_tracing"]
 _HELD_BACK = 120
 _MOST_CALLS_AT_ONCE = 4
 _LONGEST_PAUSE_S = 5.0
-_TIME_FOR_TOOLS = 0.6
+_CALLS_TO_COME = 2.2
 _TRIMMED_HISTORY = 4
 _TRIMMED_MEMORIES = 4
 _SHORTEST_PARTIAL = 40
@@ -92,6 +92,7 @@ class _Writing:
     heard: str = ""
     retries_left: int = 1
     ends_at: float = 0.0
+    longest_call_s: float = 0.0
 
     async def draft(self) -> Draft:
         await self.endpoint.ready()
@@ -100,9 +101,8 @@ class _Writing:
         async with self._in_time():
             lines = await nearest_lines(self.recall, self.brief, self.shown)
         self.shown.lines = lines
-        toolbox = None if self.brief.is_cautious else Toolbox(self.recall, self.brief, self.shown)
         try:
-            reply = await self._search(toolbox) if toolbox else await self._finish()
+            reply = await self._search()
         except ModelUnavailable as error:
             if error.kind != "context":
                 raise
@@ -111,8 +111,18 @@ class _Writing:
             reply = await self._ask(messages_of(self.brief, self.shown, most_history=_TRIMMED_HISTORY))
         return self._drafted(reply)
 
-    async def _search(self, toolbox: Toolbox) -> Reply:
+    async def _search(self) -> Reply:
         """Let the model search until it writes, its steps are used up, or its time is needed to write."""
+        if self.brief.is_cautious or not self.endpoint.takes_tools:
+            return await self._finish()
+        try:
+            return await self._search_with(Toolbox(self.recall, self.brief, self.shown))
+        except ModelUnavailable as error:
+            if error.kind != "no_tools":
+                raise
+            return await self._finish()
+
+    async def _search_with(self, toolbox: Toolbox) -> Reply:
         messages = messages_of(self.brief, self.shown, has_tools=True)
         for _ in range(self.config.max_steps):
             reply = await self._ask(messages, tools=toolbox.lent())
@@ -121,7 +131,7 @@ class _Writing:
             messages.append(_as_message(reply))
             for number, call in enumerate(reply.tool_calls):
                 messages.append(await self._look(toolbox, call, is_one_too_many=number >= _MOST_CALLS_AT_ONCE))
-            if self._left_s() < (1 - _TIME_FOR_TOOLS) * self.config.timeout_s:
+            if self._left_s() < _CALLS_TO_COME * self.longest_call_s:
                 break
         return await self._finish()
 
@@ -141,7 +151,7 @@ class _Writing:
         return {"role": "tool", "tool_call_id": call.id, "content": content}
 
     async def _ask(self, messages: list[Message], *, tools: list[Message] | None = None) -> Reply:
-        started = self.clock.monotonic()
+        started, left_s = self.clock.monotonic(), self._left_s()
         try:
             reply = await self._asked_in_time(messages, tools or [])
         except ModelUnavailable as error:
@@ -156,6 +166,7 @@ class _Writing:
         except ModelError as error:
             self._note("model", "declined", started, {"kind": error.kind})
             raise
+        self.longest_call_s = max(self.longest_call_s, left_s - self._left_s())
         self.input_tokens += reply.input_tokens
         self.output_tokens += reply.output_tokens
         wanted = ", ".join(call.name for call in reply.tool_calls)

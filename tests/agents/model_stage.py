@@ -63,7 +63,7 @@ class Stage:
         return public_viewer(self.persona_id)
 
 
-async def furnish(database: Database, recall: Recall) -> Stage:
+def furnish(database: Database, recall: Recall) -> Stage:
     """Fill the database."""
 
     def fill(c: Connection) -> tuple[str, Viewer, Viewer]:
@@ -85,7 +85,7 @@ async def furnish(database: Database, recall: Recall) -> Stage:
         add_memories(c, drafts, at=NOW)
         return persona.id, viewer_of(c, persona.id, marta), viewer_of(c, persona.id, bruno)
 
-    persona_id, marta, bruno = await database.write(fill)
+    persona_id, marta, bruno = database.write_now(fill)
     return Stage(persona_id=persona_id, marta=marta, bruno=bruno, recall=recall)
 
 

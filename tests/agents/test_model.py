@@ -6,8 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from agents.model import ModelAgent, make_writer, quiet_tracing
 from agents.turn import Said
 from knowledge.database import Database
 from knowledge.engine import EmbeddedRecall
+from knowledge.tables import metadata
 from tests.agents.model_stage import KEY, NOW, Stage, config, furnish, texts_of, words_of
 from tests.fakes import FakeClock
 from tests.platforms.openai import Fault, OpenAI
@@ -28,11 +28,16 @@ async def model() -> AsyncIterator[OpenAI]:
         yield endpoint
 
 
-@pytest.fixture
-async def stage(database: Database, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Stage]:
-    recall = EmbeddedRecall(database, tmp_path / "recall", clock=clock, embedder_factory=lambda: None)
-    yield await furnish(database, recall)
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """What is remembered is the same for all of these tests: none of them adds to it."""
+    folder = tmp_path_factory.mktemp("stage")
+    database = Database(folder / "memoras.sqlite3")
+    database.write_now(metadata.create_all)
+    recall = EmbeddedRecall(database, folder / "recall", clock=FakeClock(NOW), embedder_factory=lambda: None)
+    yield furnish(database, recall)
     recall.close()
+    database.close()
 
 
 @pytest.fixture
@@ -321,6 +326,31 @@ async def test_a_model_that_searches_even_then_gave_no_answer(stage: Stage, agen
         await agent.write(await stage.brief("What did you bake?"))
     assert caught.value.kind == "empty"
     assert len(caught.value.steps) == 9
+
+
+async def test_a_model_without_tools_answers_from_what_was_found_and_is_lent_none_again(
+    stage: Stage, agent: ModelAgent, model: OpenAI
+) -> None:
+    model.takes_tools = False
+    model.says("Bread. [m1]", "Bread! [m1]")
+    brief = await stage.brief("What did you bake on Sundays?")
+    assert (await agent.write(brief)).text == "Bread."
+    assert (await agent.write(brief)).text == "Bread!"
+    assert ["tools" in request for request in model.requests] == [True, False, False]
+    assert "# Looking further" not in words_of(model.requests[1], "system")
+
+
+async def test_a_slow_model_stops_searching_while_there_is_time_to_answer(
+    stage: Stage, model: OpenAI, clock: FakeClock
+) -> None:
+    agent = ModelAgent(config(model.url, timeout_s=1.5, max_steps=12), stage.recall, clock)
+    agent.endpoint.prepare()
+    model.delay_s = 0.5
+    model.calls_tool("search_memories", {"question": "first job"})
+    draft = await agent.write(await stage.brief("What did you bake on Sundays?"))
+    await agent.close()
+    assert ["tools" in request for request in model.requests] == [True, False]
+    assert draft.text.startswith("reply-")
 
 
 async def test_a_hundred_searches_at_once_are_not_made(stage: Stage, agent: ModelAgent, model: OpenAI) -> None:

@@ -92,6 +92,8 @@ class OpenAI:
         self.calls_s: list[float] = []
         """How long each chat call took, once it was over."""
         self.models: tuple[str, ...] = ("local",)
+        self.takes_tools = True
+        """False answers every call that lends tools as servers do whose model has none."""
         self.api_key = ""
         """When set, every other key is refused."""
         self.delay_s = 0.0
@@ -197,6 +199,8 @@ class OpenAI:
                 return _drop(request)
             if fault == "garbage":
                 return _garbage(is_stream=bool(body.get("stream")))
+            if body.get("tools") and not self.takes_tools:
+                return _error(400, "api_error", None, "This model does not support tools.")
             reply = self._reply(fault)
             if body.get("stream"):
                 return await self._stream(request, body, reply, fault)
