@@ -14,7 +14,8 @@ from typing import Any
 
 from knowledge.errors import ArchiveInvalid
 
-_MOST_LINE_BYTES = 64 << 20
+# Twice this may wait here unread; a line is told to be a good deal shorter.
+_MOST_LINE_BYTES = 4 << 20
 _KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
 _ROOT = Path(__file__).resolve().parent.parent
 

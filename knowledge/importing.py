@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 MOST_UPLOAD_BYTES = 20 << 30
 _MOST_ATTEMPTS = 6
 _ENDED = ("done", "failed")
+_RETRY_S = 5.0
+_FRESH_S = 3600.0
 
 _job = table(ImportJob)
 _source = table(Source)
@@ -178,18 +180,26 @@ class ImportRunner:
 
     async def run(self) -> None:
         """Do the queued imports, one at a time, until cancelled; those that a crash interrupted come first."""
+        await self._sweep()
         while True:
-            self._wanted.clear()
-            waiting = await self._database.read(_next_job)
-            if waiting is None:
-                await self._wanted.wait()
-                continue
             try:
-                await self.import_now(waiting)
-            except Exception as error:
-                # One import must not keep the others waiting, whatever is wrong with it.
-                log.error("an import failed", extra={"job": waiting, "error": type(error).__name__})
-                await self._fail(waiting, "Something went wrong while it was being kept. Start it again.")
+                await self._next()
+            except Exception as error:  # a disk that is full now may not be so later
+                log.error("imports wait for the database", extra={"error": type(error).__name__})
+                await self._clock.sleep(_RETRY_S)
+
+    async def _next(self) -> None:
+        self._wanted.clear()
+        waiting = await self._database.read(_next_job)
+        if waiting is None:
+            await self._wanted.wait()
+            return
+        try:
+            await self.import_now(waiting)
+        except Exception as error:
+            # One import must not keep the others waiting, whatever is wrong with it.
+            log.error("an import failed", extra={"job": waiting, "error": type(error).__name__})
+            await self._fail(waiting, "Something went wrong while it was being kept. Start it again.")
 
     async def import_now(self, job_id: str) -> ImportJob:
         """Do one import and return it as it ended. One that has ended already is left as it is.
@@ -214,7 +224,10 @@ class ImportRunner:
         ended = await self._database.read(lambda c: job(c, job_id))
         self._live.publish(Event(f"import/{job_id}", ended.state))
         if self._on_finished is not None and ended.state == "done":
-            await self._on_finished(ended)
+            try:
+                await self._on_finished(ended)
+            except Exception as error:  # what is made of an import is not the import
+                log.error("what follows an import failed", extra={"job": job_id, "error": type(error).__name__})
         return ended
 
     async def _read(self, wanted: ImportJob) -> None:
@@ -319,6 +332,19 @@ class ImportRunner:
 
     async def _change(self, job_id: str, values: dict[str, Any]) -> None:
         await self._database.write(lambda c: c.execute(update(_job).where(_job.c.id == job_id).values(values)) and None)
+
+    async def _sweep(self) -> None:
+        """Delete the uploads that no import needs any more, e.g. those of a persona that was removed."""
+        wanted = await self._database.read(lambda c: set(c.execute(select(_job.c.path)).scalars()))
+        kept = {Path(path).parent for path in wanted}
+        before = self._clock.now().timestamp() - _FRESH_S
+
+        def _delete() -> None:
+            for folder in self._uploads.resolve().glob("*/"):
+                if folder not in kept and folder.stat().st_mtime < before:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+        await asyncio.to_thread(_delete)
 
     async def _drop_upload(self, path: str) -> None:
         folder = Path(path).parent

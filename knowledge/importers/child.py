@@ -30,7 +30,8 @@ _MOST_CPU_S = 4 * 3600
 _MOST_FILE_BYTES = 4 << 30
 _ROWS_PER_LINE = 100
 _EVERY_S = 0.4
-_MOST_RAW = 1 << 20
+_LETTERS_PER_LINE = 1 << 18
+_MOST_RAW = 1 << 18
 _MOST_FILES_NAMED = 2000
 _MOST_TROUBLES = 300
 _MOST_AUTHORS = 5000
@@ -139,11 +140,13 @@ class Teller:
         self._total = 0
         self._read = 0
         self._records = 0
+        self._size = 0
         self._languages: dict[tuple[str, str], str] = {}
 
     def tell(self, kind: str, **facts: Any) -> None:
         """Write one line."""
-        self._out.write(json.dumps({"kind": kind, **facts}, separators=(",", ":")).encode("ascii") + b"\n")
+        line = json.dumps({"kind": kind, **facts}, separators=(",", ":"), ensure_ascii=False)
+        self._out.write(line.encode("utf-8", "replace") + b"\n")
         self._out.flush()
         self._told_at = time.monotonic()
 
@@ -170,9 +173,14 @@ class Teller:
 
     def record(self, record: Record) -> None:
         """Write a record, with others."""
-        self._rows.append(_row(record, self._language(record)))
+        raw = record.raw
+        size = len(repr(raw))
+        if size > _MOST_RAW:
+            raw, size = {"left_out": "longer than a row may be"}, 0
+        self._rows.append(_row(record, raw, self._language(record)))
+        self._size += size + len(record.text) + len(record.context)
         self._records += 1
-        if len(self._rows) >= _ROWS_PER_LINE:
+        if len(self._rows) >= _ROWS_PER_LINE or self._size > _LETTERS_PER_LINE:
             self.flush()
             self.progress()
 
@@ -194,6 +202,7 @@ class Teller:
         if self._rows:
             self.tell("records", rows=self._rows)
             self._rows = []
+            self._size = 0
 
 
 def main() -> int:
@@ -272,13 +281,10 @@ def _options(given: dict[str, Any]) -> ReadOptions:
     )
 
 
-def _row(record: Record, language: str) -> list[Any]:
+def _row(record: Record, raw: dict[str, Any], language: str) -> list[Any]:
     """Return a record as it is stored, with its language and importance."""
     text = _clean(record.text)
     is_said = record.is_words and bool(text)
-    raw = record.raw
-    if len(repr(raw)) > _MOST_RAW:
-        raw = {"left_out": "longer than a row may be"}
     return [
         record.platform,
         record.activity,

@@ -481,7 +481,10 @@ def _attachment(text: str) -> tuple[str, str] | None:
         match = _ATTACHED_IOS.search(text)
         if match and (normal(match[1]) in phrases().attached or match.end() == len(text)):
             caption = f"{text[: match.start()].strip()}\n{text[match.end() :].strip()}".strip()
-            return match[2].strip(), caption
+            # A document's name and number of pages stand before it; they are not said by anybody.
+            name = match[2].strip()
+            is_label = " • " in caption and caption.partition(" • ")[0] in name
+            return name, "" if is_label else caption
     if "(" in text:
         match = _ATTACHED_ANDROID.match(text)
         if match and (normal(match[2]) in phrases().attached or _CAMERA_NAME.match(match[1])):

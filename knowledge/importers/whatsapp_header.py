@@ -15,7 +15,7 @@ _DATE = (
     rf"(\d{{1,4}}){_M}(?:[./\-]|年|년){_S}?{_M}(\d{{1,2}}){_M}(?:[./\-]|月|월){_S}?{_M}(\d{{1,4}})"
     rf"(?:{_M}(?:\.|日|일|{_S}г\.?))?{_M}"
 )
-_GLUE = rf"(?:[,،、]{_S}?|{_S})?(?:(?:à|às|a las|alas|um|at|kl\.?|klo|ore|alle ore|alle|в|о|u|o|om){_S})?{_M}"
+_GLUE = rf"(?:[,،、]{_M}{_S}?|{_S})?{_M}(?:(?:à|às|a las|alas|um|at|kl\.?|klo|ore|alle ore|alle|в|о|u|o|om){_S})?{_M}"
 _BEFORE = (
     r"(?:(上午|下午|午前|午後|오전|오후|凌晨|清晨|早上|中午|傍晚|晚上|晚間|深夜|पूर्वाह्न|अपराह्न"
     rf"|AM|PM|am|pm|SA|CH){_S}?)?"
@@ -28,7 +28,8 @@ _AFTER = (
 _STAMP = f"({_DATE}{_GLUE}{_BEFORE}{_TIME}{_AFTER})"
 
 IOS = re.compile(rf"(?m)^{_M}\[{_STAMP}{_M}\]{_S}?")
-ANDROID = re.compile(rf"(?m)^{_M}{_STAMP}{_M}{_S}[-–—]{_S}?")
+# Until 2018 iPhones wrote a colon behind the time instead of brackets around it.
+ANDROID = re.compile(rf"(?m)^{_M}{_STAMP}{_M}(?:{_S}[-–—]{_S}?|:{_S})")
 
 _PM = ("p", "م", "下午", "午後", "오후", "中午", "傍晚", "晚", "μμ", "ös", "ch", "du", "अ", "сл", "пп")
 _AM = frozenset({"pg"})

@@ -369,6 +369,48 @@ async def test_an_upload_that_is_too_large_or_empty_leaves_nothing(
     assert list((tmp_path / "data" / "uploads").iterdir()) == []
 
 
+async def test_uploads_that_no_import_needs_are_deleted_at_the_start(
+    runner: ImportRunner, persona_id: str, database: Database, tmp_path: Path
+) -> None:
+    kept = Path(await runner.upload(CHAT, chunks(*(line.encode() for line in LINES))))
+    forgotten = Path(await runner.upload("old.txt", chunks(b"x")))
+    fresh = Path(await runner.upload("new.txt", chunks(b"x")))
+    long_ago = FakeClock().now().timestamp() - 86_400
+    for path in (kept, forgotten):
+        os.utime(path.parent, (long_ago, long_ago))
+    job_id = await runner.start(persona_id, str(kept))
+    async with running(runner):
+        await ended(database, job_id)
+    assert (kept.exists(), forgotten.exists(), fresh.exists()) == (True, False, True)
+
+
+async def test_what_follows_an_import_may_fail_without_harm(
+    database: Database, persona_id: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    async def _fail(job: ImportJob) -> None:
+        raise RuntimeError("no model today")
+
+    runner = ImportRunner(database, tmp_path / "data", clock=clock, live=InProcessLive(), on_finished=_fail)
+    job_id = await runner.start(persona_id, str(chat(tmp_path / "in")))
+    async with running(runner):
+        await ended(database, job_id)
+        await runner.import_now(job_id)
+    assert (await database.read(lambda c: importing.job(c, job_id))).state == "done"
+
+
+async def test_an_import_that_is_stopped_goes_on_at_the_next_start(
+    runner: ImportRunner, persona_id: str, database: Database, tmp_path: Path
+) -> None:
+    lines = [f"25/01/2024, 10:{n % 60:02d} - Ivy: line {n}\n" for n in range(3000)]
+    job_id = await runner.start(persona_id, str(chat(tmp_path / "in", lines)))
+    async with running(runner):
+        await has_kept(database, 10)
+    assert await database.read(lambda c: _state(c, job_id)) == "running"
+    async with running(runner):
+        await ended(database, job_id)
+    assert (await database.read(lambda c: importing.job(c, job_id))).report["kept"]["rows"] == 3000
+
+
 STRANGE_IMPORTER = """
 import os, time
 from knowledge.importers.contract import Record, Trouble
@@ -449,6 +491,22 @@ asyncio.run(main())
 """
 
 
+async def test_rows_of_any_size_come_through(
+    runner: ImportRunner, persona_id: str, database: Database, tmp_path: Path
+) -> None:
+    posts = [
+        {"media": [{"uri": f"{n}.jpg", "creation_timestamp": 1_700_000_000 + n, "title": "é" * 60_000}]}
+        for n in range(40)
+    ]
+    posts[3]["media"][0]["exif"] = "x" * 400_000
+    name = "instagram-ivy-2025-11-01-AbCdEfGh/your_instagram_activity/media/posts_1.json"
+    done = await imported(runner, persona_id, write_files(tmp_path / "in", {name: json.dumps(posts)}))
+    assert done.report["kept"]["rows"] == 40
+    kept = await database.read(lambda c: importing.records(c, owner_viewer(persona_id)))
+    assert {len(one.text) for one in kept} == {60_000}
+    assert kept[3].raw == {"left_out": "longer than a row may be"}
+
+
 async def test_a_killed_import_is_finished_with_the_same_rows(tmp_path: Path) -> None:
     lines = [f"25/01/2024, 10:{n % 60:02d} - {'Ivy' if n % 3 else 'Sam'}: line {n}\n" for n in range(2500)]
     path = chat(tmp_path / "in", lines)
@@ -465,16 +523,9 @@ async def test_a_killed_import_is_finished_with_the_same_rows(tmp_path: Path) ->
         killed = subprocess.Popen([sys.executable, "-c", IMPORT_IN_A_PROCESS, str(interrupted)])
         async with opened(interrupted) as database:
             await has_kept(database, kept_at_least)
-            reader = children_of(killed.pid)
             killed.send_signal(signal.SIGKILL)
             killed.wait()
             assert await database.read(lambda c: _state(c)) == "running"
-        assert reader
-        for _ in range(200):
-            if not any(is_alive(pid) for pid in reader):
-                break
-            await asyncio.sleep(0.05)
-        assert not any(is_alive(pid) for pid in reader), "the reading process outlived the server"
     async with opened(interrupted) as database:
         assert 0 < len(await rows(database)) < len(expected)
         runner = ImportRunner(database, interrupted, clock=FakeClock(), live=InProcessLive())
@@ -488,6 +539,21 @@ async def test_a_killed_import_is_finished_with_the_same_rows(tmp_path: Path) ->
             "by_kind": {"said": 1666, "heard": 834},
             "known_before": 0,
         }
+
+
+@pytest.mark.usefixtures("strange")
+async def test_the_reading_process_does_not_outlive_the_server(tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    async with opened(folder) as database:
+        await queue(database, folder, write_files(tmp_path / "in", {"a.strange": "hang"}))
+    server = subprocess.Popen([sys.executable, "-c", IMPORT_IN_A_PROCESS, str(folder)])
+    async with asyncio.timeout(20):
+        while not (reading := children_of(server.pid)):
+            await asyncio.sleep(0.01)
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+        while any(is_alive(pid) for pid in reading):
+            await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager
@@ -550,5 +616,7 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return state != "Z"
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

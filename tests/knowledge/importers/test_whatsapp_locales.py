@@ -343,6 +343,58 @@ CHATS = {
         "25/3/2566 09:29 - ยาย: กินข้าวหรือยัง\n",
         [("message", "ยาย", "กินข้าวหรือยัง", "2023-03-25 09:29")],
     ),
+    "fa Android, Persian digits": Chat(
+        f"{R}۲۰۲۳/۵/۱۴،{R} ۱۹:۰۲ - مادربزرگ: سلام\n",
+        [("message", "مادربزرگ", "سلام", "2023-05-14 19:02")],
+    ),
+    "pl Android": Chat(
+        "14.05.2023, 19:02 - Wiadomości i połączenia są w pełni szyfrowane.\n14.05.2023, 19:03 - Babcia: Dzień dobry\n"
+        "14.05.2023, 19:04 - Ola: <pominięto multimedia>\n",
+        [
+            ("notice", "", "Wiadomości i połączenia są w pełni szyfrowane.", "2023-05-14 19:02"),
+            ("message", "Babcia", "Dzień dobry", "2023-05-14 19:03"),
+            ("message", "Ola", "", "2023-05-14 19:04"),
+        ],
+    ),
+    "fr-CA hours": Chat("2023-05-14, 19 h 02 - Odile: Allo\n", [("message", "Odile", "Allo", "2023-05-14 19:02")]),
+    "cs dots and blanks": Chat(
+        "14. 5. 2023 19:02 - Babička: Ahoj\n", [("message", "Babička", "Ahoj", "2023-05-14 19:02")]
+    ),
+    "hu year first with dots": Chat(
+        "2023. 05. 14. 19:02 - Nagyi: Szia\n", [("message", "Nagyi", "Szia", "2023-05-14 19:02")]
+    ),
+    "el": Chat(
+        "14/5/23, 7:02 μ.μ. - Γιαγιά: Γεια\n14/5/23, 7:03 π.μ. - Νίκος: καλημέρα\n",
+        [("message", "Γιαγιά", "Γεια", "2023-05-14 19:02"), ("message", "Νίκος", "καλημέρα", "2023-05-14 07:03")],
+    ),
+    "he": Chat(
+        "14.5.2023, 19:02 - סבתא: שלום\n15.5.2023, 19:03 - דן: <המדיה לא נכללה>\n",
+        [("message", "סבתא", "שלום", "2023-05-14 19:02"), ("message", "דן", "", "2023-05-15 19:03")],
+    ),
+    "bg": Chat("14.05.23 г., 19:02 - Баба: Здравей\n", [("message", "Баба", "Здравей", "2023-05-14 19:02")]),
+    "iOS before 2018": Chat(
+        "25/05/17, 19:02:10: Ivy: hello: you\r\n", [("message", "Ivy", "hello: you", "2017-05-25 19:02:10")]
+    ),
+    "a group on iOS": Chat(
+        f"[14/05/23, 19:02:10] The choir: {L}Messages and calls are end-to-end encrypted.\r\n"
+        f"[14/05/23, 19:02:11] Ivy: {L}Ivy created group “The choir: tenors”\r\n"
+        f"[14/05/23, 19:05:10] Bo: look here {L}<attached: 00000022-PHOTO-2023-05-14-19-05-10.jpg>\r\n"
+        f"[14/05/23, 19:06:10] Bo: {L}Location: https://maps.google.com/?q=42.1,-8.6\r\n"
+        f"[14/05/23, 19:07:10] Bo: {L}POLL:\r\nWhen?\r\n{L}OPTION: Mon (1 vote)\r\n{L}OPTION: Tue (0 votes)\r\n"
+        f"[14/05/23, 19:08:10] ~ Kit: {L}sticker omitted\r\n"
+        f"[14/05/23, 19:09:10] Kit: report.pdf • {L}3 pages {L}<attached: 00000030-report.pdf>\r\n"
+        f"[14/05/23, 19:10:10] Kit: {L}Voice call, {L}5 min\r\n",
+        [
+            ("notice", "The choir", "Messages and calls are end-to-end encrypted.", "2023-05-14 19:02:10"),
+            ("notice", "Ivy", "Ivy created group “The choir: tenors”", "2023-05-14 19:02:11"),
+            ("message", "Bo", "look here|00000022-PHOTO-2023-05-14-19-05-10.jpg", "2023-05-14 19:05:10"),
+            ("location", "Bo", "", "2023-05-14 19:06:10"),
+            ("poll", "Bo", "When? (Mon / Tue)", "2023-05-14 19:07:10"),
+            ("message", "Kit", "", "2023-05-14 19:08:10"),
+            ("message", "Kit", "|00000030-report.pdf", "2023-05-14 19:09:10"),
+            ("notice", "Kit", "Voice call, 5 min", "2023-05-14 19:10:10"),
+        ],
+    ),
     "a group's subject with a colon": Chat(
         "13/02/2024, 09:00 - Messages and calls are end-to-end encrypted.\n"
         '13/02/2024, 09:01 - Ivy created group "Trip: Rome"\n'
