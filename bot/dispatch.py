@@ -451,7 +451,7 @@ def _turn(c: Connection, account: Running, burst: _Burst, begun: _Begun, *, at: 
     if is_group:
         viewer = people.viewer_in_room(c, account.account_id, chat.id, persona.id)
     else:
-        viewer = people.viewer_of(c, persona.id, begun.person.id)
+        viewer = people.viewer_for(c, persona.id, begun.person)
     before = conversations.history(c, conversation.id, before_inbox=burst.said[0][0], limit=_HISTORY)
     is_due = conversation.disclosed_at is None or begun.idle is None or begun.idle >= _NEW_TALK_AFTER
     turn = Turn(

@@ -15,13 +15,14 @@ from channels.rendering import escape
 from knowledge import conversations
 from knowledge.database import Connection
 from knowledge.memories import MemoryDraft
-from knowledge.tables import Conversation, Message
+from knowledge.tables import Conversation
 from knowledge.viewer import person_audience
 
 _PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(tuple[Part, ...])
 _STEPS: TypeAdapter[tuple[Step, ...]] = TypeAdapter(tuple[Step, ...])
 
 _SHORTEST_MEMORY = 12
+_WORDY = ("text", "button", "reaction")
 _QUESTION_MARKS = ("?", "？", "؟", "¿")
 _OPENING = re.compile(r"/start(?:@\w+)?")
 _COMMAND = re.compile(r"^/[a-z0-9_]+(?:@\w+)?\s+", re.IGNORECASE)
@@ -85,20 +86,20 @@ def _heard(inbound: Inbound) -> str:
     return heard if heard or not text else _WAVE
 
 
-def remembered(message: Message) -> Said:
+def remembered(message: conversations.Earlier) -> Said:
     """Return an earlier message as an agent hears it."""
     return Said(
         text=message.text,
-        is_ours=message.direction == "out",
+        is_ours=message.is_ours,
         at=message.sent_at,
         message_id=message.id,
-        media=_media(from_json(message.parts)),
+        media=tuple(part["kind"] for part in message.parts if part["kind"] not in _WORDY),
         quoted=(message.quote or {}).get("text", ""),
     )
 
 
 def _media(parts: Sequence[Part]) -> tuple[str, ...]:
-    return tuple(part.kind for part in parts if not isinstance(part, Text | Button | Reaction))
+    return tuple(part.kind for part in parts if part.kind not in _WORDY)
 
 
 def edited(inbound: Inbound, edit: Inbound) -> Inbound:

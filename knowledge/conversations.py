@@ -23,6 +23,18 @@ _account = Account.__table__  # type: ignore[attr-defined]
 _room = Room.__table__  # type: ignore[attr-defined]
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an answer needs of an earlier message; `parts` and `quote` as they are kept."""
+
+    id: int
+    text: str
+    is_ours: bool
+    parts: list[dict[str, Any]]
+    quote: dict[str, Any] | None
+    sent_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
     """One conversation as a list shows it, with the names that belong to it and its last words."""
@@ -43,7 +55,7 @@ _OPEN = insert(_conversation)
 _ADD = insert(_message)
 _SET_TURN = update(_message).where(_message.c.inbox_id == bindparam("row")).values(turn_id=bindparam("turn"))
 _HISTORY = (
-    select(_message)
+    select(*[_message.c[name] for name in ("id", "text", "direction", "parts", "quote", "sent_at")])
     .where(
         _message.c.conversation_id == bindparam("conversation"),
         _message.c.deleted_at.is_(None),
@@ -177,10 +189,10 @@ def _messages(query: Select[Any], c: Connection) -> list[Message]:
     return [Message(**row._mapping) for row in c.execute(query)]
 
 
-def history(c: Connection, conversation_id: str, *, before_inbox: int, limit: int = 20) -> list[Message]:
+def history(c: Connection, conversation_id: str, *, before_inbox: int, limit: int = 20) -> list[Earlier]:
     """Return what was said before the messages now being answered, oldest first."""
     rows = c.execute(_HISTORY, {"conversation": conversation_id, "first": before_inbox, "most": limit})
-    return [Message(**row._mapping) for row in rows][::-1]
+    return [Earlier(row.id, row.text, row.direction == "out", row.parts, row.quote, row.sent_at) for row in rows][::-1]
 
 
 def messages_of(c: Connection, conversation_id: str, *, after_id: int = 0, limit: int = 200) -> list[Message]:

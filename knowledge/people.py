@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from knowledge.errors import Forbidden, NotFound
 from knowledge.joining import attach_identity
 from knowledge.names import fold
-from knowledge.rows import all_of, first_of, insert, insert_new, table
+from knowledge.rows import all_of, as_model, first_of, insert, insert_new, table
 from knowledge.tables import Account, Circle, CircleMember, Identity, Person, Room, new_id
 from knowledge.viewer import OWNER, PUBLIC, Viewer, circle_audience, owner_viewer, person_audience
 
@@ -35,6 +35,7 @@ __all__ = [
     "set_circles",
     "set_reachable",
     "set_room",
+    "viewer_for",
     "viewer_in_room",
     "viewer_of",
 ]
@@ -55,6 +56,21 @@ class Identified:
     is_new: bool
 
 
+_KNOWN = select(_identity).where(
+    _identity.c.account_id == bindparam("account"), _identity.c.platform_user_id == bindparam("user")
+)
+_PERSON = select(_person).where(_person.c.id == bindparam("row"))
+_CIRCLES_OF = (
+    select(_circle.c.name)
+    .join(_member, _member.c.circle_id == _circle.c.id)
+    .join(_person, _person.c.id == _member.c.person_id)
+    .where(_member.c.person_id == bindparam("person"), _circle.c.persona_id == _person.c.persona_id)
+    .order_by(_circle.c.name)
+)
+# Writing down each message's minute would cost every message a change.
+_SEEN_ANEW = timedelta(minutes=1)
+
+
 def identify(
     c: Connection,
     *,
@@ -71,14 +87,17 @@ def identify(
     Raises:
         NotFound: when there is no such account.
     """
-    key = (_identity.c.account_id == account_id, _identity.c.platform_user_id == platform_user_id)
-    known = first_of(c, Identity, select(_identity).where(*key))
-    if known is None:
+    row = c.execute(_KNOWN, {"account": account_id, "user": platform_user_id}).first()
+    if row is None:
         return _meet(c, account_id, platform_user_id, name, username, language, at)
-    seen = {"last_seen_at": at, "is_reachable": True}
-    told = {"name": name, "username": username, "language": language}
-    seen |= {column: value for column, value in told.items() if value}
-    c.execute(update(_identity).where(_identity.c.id == known.id).values(seen))
+    known = as_model(Identity, row)
+    told = {"name": name, "username": username, "language": language, "is_reachable": True}
+    seen: dict[str, object] = {
+        column: value for column, value in told.items() if value and value != getattr(known, column)
+    }
+    if seen or known.last_seen_at is None or at - known.last_seen_at >= _SEEN_ANEW:
+        seen["last_seen_at"] = at
+        c.execute(update(_identity).where(_identity.c.id == known.id).values(seen))
     human = person(c, known.person_id)
     if name and not human.name:
         human = rename(c, human.id, name)
@@ -119,13 +138,21 @@ def viewer_of(c: Connection, persona_id: str, person_id: str) -> Viewer:
     Raises:
         NotFound: when the persona does not know this person.
     """
-    human = person(c, person_id)
+    return viewer_for(c, persona_id, person(c, person_id))
+
+
+def viewer_for(c: Connection, persona_id: str, human: Person) -> Viewer:
+    """Return what `viewer_of` does, for a person who was read in the same transaction.
+
+    Raises:
+        NotFound: when the persona does not know this person.
+    """
     if human.persona_id != persona_id:
         raise NotFound("This persona does not know that person.")
     if human.is_owner:
-        return owner_viewer(persona_id, person_id)
-    held = {PUBLIC, person_audience(person_id), *map(circle_audience, circles_of(c, person_id))}
-    return Viewer(persona_id=persona_id, person_id=person_id, audiences=frozenset(held))
+        return owner_viewer(persona_id, human.id)
+    held = {PUBLIC, person_audience(human.id), *map(circle_audience, circles_of(c, human.id))}
+    return Viewer(persona_id=persona_id, person_id=human.id, audiences=frozenset(held))
 
 
 def viewer_in_room(c: Connection, account_id: str, chat_id: str, persona_id: str) -> Viewer:
@@ -177,7 +204,7 @@ def person(c: Connection, person_id: str) -> Person:
     Raises:
         NotFound: when there is none with this id.
     """
-    found = first_of(c, Person, select(_person).where(_person.c.id == person_id))
+    found = first_of(c, Person, _PERSON, {"row": person_id})
     if found is None:
         raise NotFound("There is no such person.")
     return found
@@ -269,13 +296,7 @@ def add_circle(c: Connection, persona_id: str, name: str) -> str:
 
 def circles_of(c: Connection, person_id: str) -> list[str]:
     """Return the names of the circles a person is in."""
-    mine = (
-        select(_circle.c.name)
-        .join(_member, _member.c.circle_id == _circle.c.id)
-        .join(_person, _person.c.id == _member.c.person_id)
-        .where(_member.c.person_id == person_id, _circle.c.persona_id == _person.c.persona_id)
-    )
-    return list(c.execute(mine.order_by(_circle.c.name)).scalars())
+    return list(c.execute(_CIRCLES_OF, {"person": person_id}).scalars())
 
 
 def set_circles(c: Connection, person_id: str, names: Iterable[str]) -> None:

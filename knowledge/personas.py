@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, or_, select, update
 
 from knowledge.errors import Conflict, NotFound
 from knowledge.names import fold, slug_of
@@ -26,6 +26,9 @@ _persona = table(Persona)
 _account = table(Account)
 _memory = table(Memory)
 _feed = table(MemoryFeed)
+
+
+_BY_ID = select(_persona).where(_persona.c.id == bindparam("row"))
 
 
 def create_persona(
@@ -73,7 +76,7 @@ def persona(c: Connection, persona_id: str) -> Persona:
     Raises:
         NotFound: when there is none with this id.
     """
-    found = first_of(c, Persona, select(_persona).where(_persona.c.id == persona_id))
+    found = first_of(c, Persona, _BY_ID, {"row": persona_id})
     if found is None:
         raise NotFound("There is no such persona.")
     return found

@@ -31,9 +31,9 @@ def all_of(c: Connection, model: type[M], query: Executable) -> list[M]:
     return [as_model(model, row) for row in c.execute(query)]
 
 
-def first_of(c: Connection, model: type[M], query: Executable) -> M | None:
-    """Return the first row of a query on one model's columns, None when there is none."""
-    row = c.execute(query).first()
+def first_of(c: Connection, model: type[M], query: Executable, values: Mapping[str, Any] | None = None) -> M | None:
+    """Return the first row of a query on one model's columns, None when there is none. `values` fill its parameters."""
+    row = c.execute(query, values).first()
     return None if row is None else as_model(model, row)
 
 
