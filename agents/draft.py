@@ -55,3 +55,6 @@ class Writer(Protocol):
             ModelUnavailable: when the model did not answer in time, failed, or answered nothing that can be used.
             ModelRefused: when it declined.
         """
+
+    async def close(self) -> None:
+        """Release connections."""

@@ -72,7 +72,9 @@ async def _find_own(recall: Recall, turn: Turn, reading: Reading, language: str,
         findings.quotes = quotes(question, [hit for hit in findings.memories if is_quotable(hit, turn)])
 
     await look(reading.question, _LIMIT)
-    is_sure = bool(findings.quotes) and findings.quotes[0].support >= _SURE
+    best = findings.quotes[0] if findings.quotes else None
+    # A sentence in another language is given only when none in the language of the question is as good.
+    is_sure = best is not None and best.support >= _SURE and best.memory.language in ("", language)
     other_words = in_other_words(question, (language, *turn.persona.languages, *_written_in(turn)))
     if question.has_topic and other_words and not is_sure:
         await look(other_words, _LIMIT)

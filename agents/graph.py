@@ -17,11 +17,11 @@ from pydantic import JsonValue
 
 from agents.disclosure import disclosure, fixed, statement
 from agents.draft import Brief, Draft, Writer
-from agents.errors import AgentError, ModelRefused
-from agents.finding import find, names_of
+from agents.errors import ModelError, ModelRefused
+from agents.finding import Search, find, names_of
 from agents.guards import Guard, Surface, crisis, injection, installed_guards
 from agents.language import language_of, usable
-from agents.model import ModelConfig
+from agents.model import ModelConfig, make_writer
 from agents.offline import compose
 from agents.outgoing import REFUSED, guarded
 from agents.phrases import phrases
@@ -36,7 +36,9 @@ log = logging.getLogger(__name__)
 
 _RECURSION_LIMIT = 10
 _FOR_THE_MODEL = 12
+_MOST_SHOWN = 16
 _CAUTION = 0.5
+_RESTING = "resting"
 
 
 class State(TypedDict, total=False):
@@ -74,7 +76,7 @@ class GraphAnswerer:
         self._recall = recall
         self._clock = clock
         self._guards = installed_guards() if guards is None else dict(guards)
-        self._writer = writer or (_writer_of(model, recall, clock) if model else None)
+        self._writer = writer or (make_writer(model, recall=recall, clock=clock) if model else None)
         self._graph = build_graph()
 
     async def answer(self, turn: Turn, *, on_text: OnText | None = None) -> Answer:
@@ -89,6 +91,11 @@ class GraphAnswerer:
         )
         await self._graph.ainvoke({}, {"recursion_limit": _RECURSION_LIMIT}, context=work)
         return _answer_of(work)
+
+    async def close(self) -> None:
+        """Release the chat model's connections."""
+        if self._writer is not None:
+            await self._writer.close()
 
     def apology(self, turn: Turn) -> Answer:
         """Return a short apology in the person's language. Pure."""
@@ -199,6 +206,13 @@ async def _recall(work: Work) -> State:
     started = work.clock.monotonic()
     findings = await find(work.recall, work.turn, work.reading, work.language)
     work.findings = findings
+    if work.writer is not None:
+        words = work.reading.question or "\n".join(said.text for said in work.turn.messages)
+        # A model may also make use of what others said in the material, where this viewer may know of it.
+        hits = await work.recall.recall(
+            work.turn.viewer, words, limit=_FOR_THE_MODEL, names=names_of(work.turn), now=work.turn.now
+        )
+        findings.searches.insert(0, Search(words, (), tuple(hits)))
     support = {quote.memory.memory_id: round(quote.support, 3) for quote in findings.quotes}
     searches: list[JsonValue] = [
         {
@@ -243,7 +257,7 @@ async def _written(work: Work, writer: Writer) -> Draft | None:
         turn=work.turn,
         language=work.language,
         question=work.reading.question or "\n".join(said.text for said in work.turn.messages),
-        found=work.findings.memories[:_FOR_THE_MODEL],
+        found=work.findings.memories[:_MOST_SHOWN],
         names=names_of(work.turn),
         is_cautious=work.is_cautious,
     )
@@ -251,12 +265,16 @@ async def _written(work: Work, writer: Writer) -> Draft | None:
     try:
         draft = await writer.write(brief, on_text=stream)
     except ModelRefused as error:
+        work.trace.extend(error.steps)
         work.note("answer", "the model declined; the offline answerer takes over", started, _about(writer, error))
         return None
     except Exception as error:
-        work.note("answer", "the model failed; the offline answerer takes over", started, _about(writer, error))
-        summary = f"The chat model did not answer ({type(error).__name__}); the offline answerer took over."
-        work.alerts.append(Alert(kind="model_unavailable", summary=summary))
+        about = _about(writer, error)
+        work.trace.extend(error.steps if isinstance(error, ModelError) else ())
+        work.note("answer", "the model failed; the offline answerer takes over", started, about)
+        if about["kind"] != _RESTING:  # the operators know already
+            summary = f"The chat model did not answer ({about['kind']}); the offline answerer took over."
+            work.alerts.append(Alert(kind="model_unavailable", summary=summary))
         return None
     work.trace.extend(draft.steps)
     detail: dict[str, JsonValue] = {
@@ -272,9 +290,9 @@ async def _written(work: Work, writer: Writer) -> Draft | None:
 
 
 def _about(writer: Writer, error: Exception) -> dict[str, JsonValue]:
-    cause = type(error.__cause__).__name__ if error.__cause__ else ""
-    retryable = error.is_retryable if isinstance(error, AgentError) else False
-    return {"model": writer.name, "error": type(error).__name__, "cause": cause, "is_retryable": retryable}
+    kind = error.kind if isinstance(error, ModelError) else ""
+    retryable = error.is_retryable if isinstance(error, ModelError) else False
+    return {"model": writer.name, "kind": kind or type(error).__name__, "is_retryable": retryable}
 
 
 async def _guard_answer(work: Work) -> State:
@@ -351,10 +369,3 @@ def _fitting(text: str, most: int) -> str:
     cut = text[:most]
     end = max(cut.rfind(mark) for mark in (". ", "! ", "? ", "\n"))
     return cut[: end + 1].rstrip() if end > most // 3 else f"{cut[: most - 1].rsplit(' ', 1)[0]}…"
-
-
-def _writer_of(model: ModelConfig, recall: Recall, clock: Clock) -> Writer | None:
-    import agents.model
-
-    make = getattr(agents.model, "make_writer", None)
-    return make(model, recall=recall, clock=clock) if make else None
