@@ -25,8 +25,8 @@ from knowledge.viewer import public_viewer
 
 _MOST_SUGGESTIONS = 4
 _ANSWER_TAKES = timedelta(minutes=2)
-_LOOKS_AGAIN = timedelta(seconds=15)
-"""Later a page without script is reloaded by hand alone, so that nobody loses what they are writing."""
+_MOST_LOOKS = 4
+"""Then a page without script is reloaded by hand alone, so that nobody loses what they are writing."""
 _SHOWS_SOMETHING = re.compile(r"<(?:img|audio|video)\b|>[^<\s]|^[^<\s]")
 _MOST_KNOCKS = 4
 _REFUSED = "This invitation cannot be used: it is not whole, was used before, or ran out. Ask for a new one."
@@ -122,6 +122,7 @@ class PublicPages:
         profile = await self._desk.read(lambda c: profiles.current_profile(c, public_viewer(persona.id)))
         lines = [line for line in view.lines if _has_something(line)]
         last = lines[-1] if lines else None
+        is_waiting = last is not None and not last.is_ours and now - last.at < _ANSWER_TAKES
         return await self._desk.public_page(
             request,
             "public/talk.html",
@@ -130,8 +131,8 @@ class PublicPages:
             days=_by_day(lines, now, zone),
             zone=zone,
             is_owner=view.is_owner,
-            is_waiting=last is not None and not last.is_ours and now - last.at < _ANSWER_TAKES,
-            looks_again=last is not None and not last.is_ours and now - last.at < _LOOKS_AGAIN,
+            is_waiting=is_waiting,
+            again=_again(request, is_waiting=is_waiting),
             suggestions=_suggestions(persona.settings, request.headers.get("Accept-Language", "")),
             client_id=secrets.token_urlsafe(12),
         )
@@ -142,6 +143,16 @@ def invitation_code(text: str) -> str:
     for mark in ("invite=", "start="):
         text = text.rsplit(mark, 1)[-1]
     return text.split("&")[0].strip()
+
+
+def _again(request: web.Request, *, is_waiting: bool) -> int:
+    """Return how often a page without script has looked for an answer when it looks again; 0 when it need not.
+
+    What was sent a moment ago may not be among the lines yet, so a page that was just sent from looks again too.
+    """
+    looks = number(request.query.get("again"), most=_MOST_LOOKS + 1)
+    has_sent = not looks and request.headers.get("Referer", "").partition("?")[0].endswith(request.path)
+    return looks + 1 if looks < _MOST_LOOKS and (is_waiting or has_sent) else 0
 
 
 def _is_from_welcome(referer: str, path: str) -> bool:

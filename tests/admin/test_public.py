@@ -65,8 +65,22 @@ async def test_an_unanswered_message_lets_a_page_without_script_look_again(
     await visitor.get("/p/rosa")
     stage.is_silent = True
     page = await visitor.post("/p/rosa/messages", {"text": "hello"})
-    assert '<noscript><meta http-equiv="refresh"' in page.text
-    assert "Look for the answer" in page.text
+    looks = 0
+    while found := re.search(r'<noscript><meta http-equiv="refresh" content="3;url=([^"]+)">', page.text):
+        page = await visitor.get(found.group(1))
+        looks += 1
+    assert looks == 4
+    assert "Look again" in page.text
+    stage.is_silent = False
+    page = await visitor.post("/p/rosa/messages", {"text": "hello again"})
+    assert "refresh" not in page.text
+
+
+async def test_what_is_not_among_the_lines_yet_is_looked_for_again(visitor: Visitor, known: Known) -> None:
+    just_sent = {"Referer": f"{visitor.address}/p/rosa"}
+    assert 'url=/p/rosa?again=1">' in (await visitor.get("/p/rosa", just_sent)).text
+    assert "refresh" not in (await visitor.get("/p/rosa?again=1", just_sent)).text
+    assert "refresh" not in (await visitor.get("/p/rosa")).text
 
 
 async def test_a_private_persona_and_none_at_all_look_the_same(visitor: Visitor, known: Known) -> None:
