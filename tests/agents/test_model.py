@@ -419,6 +419,14 @@ async def test_a_turn_that_is_given_up_leaves_no_call_behind(stage: Stage, agent
     assert (await agent.write(brief)).text.startswith("reply-")
 
 
+async def test_twenty_answers_are_written_at_once(stage: Stage, agent: ModelAgent, model: OpenAI) -> None:
+    model.delay_s = 1.0
+    brief = await stage.brief("What did you bake?")
+    drafts = await asyncio.gather(*[agent.write(brief) for _ in range(20)])
+    assert len({draft.text for draft in drafts}) == 20
+    assert model.most_open_calls == 20
+
+
 # ------------------------------------------------------------------------------------------ failures
 
 

@@ -107,6 +107,7 @@ class OpenAI:
         """How often a call fails in one way or another, hangs among them."""
         self.random = random.Random(7)
         self.open_calls = 0
+        self.most_open_calls = 0
         self._count = itertools.count(1)
         self._stopping = asyncio.Event()
         self._runner: web.ServerRunner | None = None
@@ -186,6 +187,7 @@ class OpenAI:
         began = time.monotonic()
         self.requests.append(body)
         self.open_calls += 1
+        self.most_open_calls = max(self.most_open_calls, self.open_calls)
         try:
             fault = self._fault()
             if self.delay_s:
