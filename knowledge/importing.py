@@ -406,7 +406,7 @@ def records(
 def describe_report(report: dict[str, Any]) -> list[str]:
     """Return what came of an import in a few plain lines, for a terminal or a page."""
     if report.get("questions"):
-        return [question["text"] for question in report["questions"]]
+        return [line for question in report["questions"] for line in _describe_question(question)]
     counts, kept = report.get("counts"), report.get("kept", {})
     if not counts:
         return []
@@ -431,6 +431,15 @@ def describe_report(report: dict[str, Any]) -> list[str]:
     if report["repairs"].get("mojibake"):
         lines.append(f"{report['repairs']['mojibake']:,} texts with broken letters were mended.")
     lines += [f"  {trouble['file']}: {trouble['message']}" for trouble in report["troubles"][:10]]
+    return lines
+
+
+def _describe_question(question: dict[str, Any]) -> list[str]:
+    lines = [question["text"]]
+    if question["choices"]:
+        lines.append(f"  Found: {', '.join(f'{name} ({count:,})' for name, count in question['choices'])}")
+    if question["file"]:
+        lines.append(f"  In: {question['file']}")
     return lines
 
 

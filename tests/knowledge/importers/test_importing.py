@@ -208,6 +208,7 @@ async def test_an_unknown_owner_is_asked_for_and_nothing_is_kept(
     assert failed.state == "failed"
     assert "Whose words" in failed.error
     assert failed.report["questions"][0]["choices"] == [["Zoe", 3], ["Sam", 2]]
+    assert "  Found: Zoe (3), Sam (2)" in importing.describe_report(failed.report)
     assert await rows(database) == set()
     assert "Zoe" not in failed.error
     assert "Zoe" not in caplog.text
