@@ -232,29 +232,25 @@ async def _follow(look: Callable[[], Any]) -> dict[str, Any]:
 
 
 def _progress(progress: dict[str, Any]) -> str:
-    done, whole = progress.get("bytes_read", 0), progress.get("bytes_total", 0)
+    done, whole = progress.get("bytes_done", 0), progress.get("bytes_total", 0)
     share = f"{min(100, 100 * done // whole)} %" if whole else "..."
     left = f", about {progress['seconds_left']:.0f} s left" if progress.get("seconds_left") else ""
     return f"importing: {share}, {progress.get('records', 0)} rows{left}"
 
 
 def _say_how_it_went(found: dict[str, Any], begun: dict[str, Any], link: str, *, is_running: bool) -> int:
+    from knowledge.importing import describe_report
+
+    for line in describe_report(found["report"]):
+        print(line)
     if found["state"] == "failed":
         return _fail(f"The import did not work: {found['error']}")
-    for line in _report_lines(found["report"]):
-        print(line)
     if begun["is_new"]:
         print(f"{begun['persona']} is a new persona: private, so only its owner and those it invites can talk to it.")
     if not is_running:
         print("Start the server with ./run, then:")
     print(f"Talk to {begun['persona']} as its owner (this link works once): {link}")
     return 0
-
-
-def _report_lines(report: dict[str, Any]) -> list[str]:
-    from knowledge.importing import describe_report
-
-    return describe_report(report)
 
 
 # ---------------------------------------------------------------------------------------- doctor
