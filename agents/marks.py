@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from agents.words import tokens
 from knowledge.recall import Recalled
 
-_ONE = r"(?:memory\s*)?m?\s*\d{1,4}"
+_ONE = r"(?:none|(?:memory\s*)?m?\s*\d+)"
+_MANY = rf"{_ONE}(?:\s*[,;/&+–-]\s*{_ONE})*"
+# In round brackets a bare number may well be meant: "it was 3 (three) degrees, in May (5)".
 _MARK = re.compile(
-    rf"[ \t]*(?:[\[【(]\s*(?:none|m\s*\d{{1,4}}|memory\s*m?\s*\d{{1,4}})(?:\s*[,;/&+]\s*(?:{_ONE}|none))*\s*[\]】)])",
+    rf"[ \t]*(?:[\[【]\s*{_MANY}\s*[\]】]|\(\s*(?:none|m\s*\d+|memory\s*m?\s*\d+)(?:\s*[,;/&+]\s*{_ONE})*\s*\))",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d+")
@@ -44,8 +46,11 @@ def plain(text: str, *, speaker: str = "", is_whole: bool = True) -> str:
     if not is_whole:
         text = _UNFINISHED.sub("", text)
     text = text.strip()
-    if speaker and text[: len(speaker) + 1].casefold() == f"{speaker}:".casefold():
-        text = text[len(speaker) + 1 :].lstrip()
+    head = f"{speaker}:".casefold()
+    if speaker and text.casefold().startswith(head):
+        text = text[len(head) :].lstrip()
+    elif speaker and not is_whole and head.startswith(text.casefold()):
+        text = ""
     quoted = _QUOTED.match(text) if is_whole else None
     return quoted["inside"].strip() if quoted else text
 

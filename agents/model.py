@@ -204,11 +204,12 @@ class _Writing:
     def _listener(self, held_back: int) -> OnText:
         """Return what hears the model: beside a search models say a few words, which are not the answer."""
         told = ""
+        speaker = self.brief.turn.persona.name
 
         async def listen(text: str) -> None:
             nonlocal told
             self.heard = text
-            so_far = plain(text, is_whole=False)
+            so_far = plain(text, speaker=speaker, is_whole=False)
             if self.on_text and len(so_far) > held_back and so_far != told:
                 told = so_far
                 await self.on_text(so_far)

@@ -18,6 +18,7 @@ _PIECES = (
     "(m2)",
     "[memory 4]",
     "I baked bread",
+    "Rosa: ",
     ". ",
     " (I swear) ",
     " [sic] ",
@@ -54,6 +55,8 @@ def memory(memory_id: int, text: str = "Nothing of note.") -> Recalled:
         ("Bread [m1, m2; m3] and cake (m4).", "Bread and cake."),
         ("No idea. [none]", "No idea."),
         ("Bread 【m1】", "Bread"),
+        ("Bread [1] and cake [2, 3], or pie [m4-m6]. [m123456]", "Bread and cake, or pie."),
+        ("In May (5) we swam.", "In May (5) we swam."),
         ("Bread. [Memory 2]", "Bread."),
         ("It was 3 (three) degrees [sic].", "It was 3 (three) degrees [sic]."),
         ("<think>Which one? [m1]</think>Bread.", "Bread."),
@@ -71,9 +74,9 @@ def test_a_finished_answer_is_shown_without_its_marks(text: str, shown: str) -> 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join), st.integers(1, 7))
 def test_no_part_of_a_mark_or_a_thought_is_ever_shown(text: str, size: int) -> None:
-    whole = plain(text)
+    whole = plain(text, speaker="Rosa")
     for end in range(0, len(text) + 1, size):
-        so_far = plain(text[:end], is_whole=False)
+        so_far = plain(text[:end], speaker="Rosa", is_whole=False)
         assert whole.startswith(so_far)
 
 
