@@ -20,7 +20,7 @@ from knowledge.embedder import Embedder, load_local_embedder
 from knowledge.index import IndexedMemory
 from knowledge.meaning import quantise
 from knowledge.question import understand
-from knowledge.ranking import FEATURES, rank
+from knowledge.ranking import FEATURES, Ranked, rank
 from knowledge.shelf import Shelf
 from knowledge.viewer import owner_viewer
 
@@ -116,11 +116,17 @@ def shelf_of(dialogue: Dialogue, embedder: Embedder | None, *, without: frozense
     return shelf
 
 
-def case_of(shelf: Shelf, dialogue: Dialogue, asked: Asked, embedder: Embedder | None) -> tuple[Case, list[int]]:
-    """Return a question's candidates, and the turns in the order that recall gives now."""
-    question = understand(asked.text, names=(dialogue.persona, dialogue.other), spoken=shelf.languages, now=NOW)
+def ask(shelf: Shelf, dialogue: Dialogue, text: str, embedder: Embedder | None) -> list[tuple[int, float]]:
+    """Return the turns that recall finds for a question, best first, with their scores."""
+    ranked = _rank(shelf, dialogue, text, embedder)
+    turns = (shelf["memory"][ranked.rows] - 1).tolist()
+    return list(zip(turns, ranked.scores.tolist(), strict=True))
+
+
+def _rank(shelf: Shelf, dialogue: Dialogue, text: str, embedder: Embedder | None) -> Ranked:
+    question = understand(text, names=(dialogue.persona, dialogue.other), spoken=shelf.languages, now=NOW)
     seen = shelf.seen_by(owner_viewer("persona"))
-    ranked = rank(
+    return rank(
         shelf,
         question,
         embedder.embed([question.text])[0] if embedder else None,
@@ -130,9 +136,12 @@ def case_of(shelf: Shelf, dialogue: Dialogue, asked: Asked, embedder: Embedder |
         search=lambda terms: None,
         looked_through=1_000_000,
     )
-    turns = [int(memory_id) - 1 for memory_id in shelf["memory"][ranked.rows]]
-    is_evidence = np.array([turn in asked.evidence for turn in turns], np.bool_)
-    return Case(ranked.features, is_evidence, len(asked.evidence), asked.kind), turns
+
+
+def _case(shelf: Shelf, dialogue: Dialogue, asked: Asked, embedder: Embedder | None) -> Case:
+    ranked = _rank(shelf, dialogue, asked.text, embedder)
+    is_evidence = np.isin(shelf["memory"][ranked.rows] - 1, list(asked.evidence))
+    return Case(ranked.features, is_evidence, len(asked.evidence), asked.kind)
 
 
 def _cases(
@@ -151,7 +160,7 @@ def _cases(
             else:
                 shelf = shelf_of(dialogue, embedder)
             for asked in questions:
-                yield case_of(shelf, dialogue, asked, embedder)[0]
+                yield _case(shelf, dialogue, asked, embedder)
 
 
 def _fit_order(cases: Sequence[Case], *, with_meaning: bool) -> Numbers:

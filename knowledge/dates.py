@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -56,6 +56,20 @@ def dates_in(text: str, codes: tuple[str, ...], now: datetime) -> Dates:
     return Dates(
         tuple(dict.fromkeys(found.spans)), frozenset(found.months), frozenset(found.days), frozenset(found.words)
     )
+
+
+def may_name_time(words: Iterable[str], codes: tuple[str, ...]) -> bool:
+    """Return whether any of these folded words can be part of a time: most questions hold none."""
+    telling = [_telling(code) for code in codes]
+    return any(word[:1].isdigit() or any(word in each for each in telling) for word in words)
+
+
+@cache
+def _telling(code: str) -> frozenset[str]:
+    """Return the words of which every pattern of a language holds one, unless it holds a digit."""
+    times = languages()[code].times
+    names = ("months", "weekdays", "seasons", "day", "week", "month", "year", "today", "yesterday", "before_yesterday")
+    return frozenset(part for name in (*names, "weekend") for words in times[name] for part in re.split(r"[ |]", words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,11 +149,13 @@ class EmbeddedRecall:
         vector = self._vector_of(question, shelf)
         with shelf.lock:
             seen = shelf.seen_by(wanted.viewer)
-            ranked = self._rank(shelf, question, vector, seen, wanted)
+            ranked, is_readable = self._rank(shelf, question, vector, seen, wanted)
             ids = shelf["memory"][ranked.rows].tolist()
             before = shelf["before"][ranked.rows]
             hides_context = ((before >= 0) & ~seen[before]).tolist()
-        # Twice as many as are wanted, for those that the database no longer shows and for repeated words.
+        if not is_readable:
+            self._upkeep.report_broken_words()
+        # More than are wanted, for those that the database no longer shows and for repeated words.
         ids = ids[: wanted.limit + _SPARE_HITS]
         memories = index.shown(c, wanted.viewer, ids)
         hits: list[Recalled] = []
@@ -168,17 +170,23 @@ class EmbeddedRecall:
                 break
         return hits
 
-    def _rank(self, shelf: Shelf, question: Question, vector: Vectors | None, seen: Mask, wanted: _Wanted) -> Ranked:
+    def _rank(
+        self, shelf: Shelf, question: Question, vector: Vectors | None, seen: Mask, wanted: _Wanted
+    ) -> tuple[Ranked, bool]:
+        """Return the hits, and whether the index of words could be read, if it was asked."""
+        is_readable = True
+
         def search(terms: Sequence[tuple[str, float]]) -> list[int] | None:
+            nonlocal is_readable
             if self._shelves.place is None:
                 return None
             try:
                 return self._words.search(terms, wanted.tags(), limit=_WORDS_FOUND)
             except WordsUnavailable:
-                self._upkeep.report_broken_words()
+                is_readable = False
                 return None
 
-        return rank(
+        ranked = rank(
             shelf,
             question,
             vector,
@@ -188,6 +196,7 @@ class EmbeddedRecall:
             search=search,
             looked_through=self._looked_through,
         )
+        return ranked, is_readable
 
     def _vector_of(self, question: Question, shelf: Shelf) -> Vectors | None:
         embedder = self._shelves.embedder

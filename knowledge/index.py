@@ -6,9 +6,10 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from knowledge.rows import in_parts, table
 from knowledge.tables import Conversation, Cursor, Memory, MemoryFeed, MemoryVector, Source, new_id
@@ -119,10 +120,9 @@ class Change:
 
 def living_of_persona(c: Connection, persona_id: str) -> Iterator[list[IndexedMemory]]:
     """Yield every memory of a persona that can be found, oldest first, in parts that are small in memory."""
-    last, mine = 0, _living().where(_memory.c.persona_id == persona_id).order_by(_memory.c.id).limit(_PART)
-    while part := _read(c, mine.where(_memory.c.id > last)):
-        yield part
-        last = part[-1].id
+    mine = _living().where(_memory.c.persona_id == persona_id).order_by(_memory.c.id)
+    for rows in c.execute(mine, execution_options={"yield_per": _PART}).partitions():
+        yield [IndexedMemory(*row) for row in rows]
 
 
 def living_by_id(c: Connection, ids: Iterable[int]) -> list[IndexedMemory]:
@@ -168,10 +168,17 @@ def shown(c: Connection, viewer: Viewer, ids: Sequence[int]) -> dict[int, ShownM
     """Return those of the memories that this viewer may see now, as they are now."""
     if not ids:
         return {}
+    return {row[0]: ShownMemory(*row) for row in c.execute(_shown_to(viewer), {"ids": list(ids)})}
+
+
+@lru_cache(maxsize=512)
+def _shown_to(viewer: Viewer) -> Select[Any]:
+    # Building this costs more than running it, and every answer runs it.
     joined = _memory.outerjoin(_source, _source.c.id == _memory.c.source_id)
-    seen = visible(viewer, _memory.c.persona_id, _memory.c.audience)
-    query = select(*_SHOWN).select_from(joined).where(_memory.c.id.in_(ids), seen, *_LIVING)
-    return {row[0]: ShownMemory(*row) for row in c.execute(query)}
+    # The rows are found by their ids: as a bare column the persona would tempt SQLite to walk through all of its rows.
+    seen = visible(viewer, func.coalesce(_memory.c.persona_id, ""), _memory.c.audience)
+    wanted = _memory.c.id.in_(bindparam("ids", expanding=True))
+    return select(*_SHOWN).select_from(joined).where(wanted, seen, *_LIVING)
 
 
 def vectors_of_persona(c: Connection, persona_id: str, model: str) -> Iterator[StoredVector]:
@@ -179,7 +186,7 @@ def vectors_of_persona(c: Connection, persona_id: str, model: str) -> Iterator[S
     query = select(
         _vector.c.memory_id, _vector.c.persona_id, _vector.c.digest, _vector.c.scale, _vector.c.vector
     ).where(_vector.c.persona_id == persona_id, _vector.c.model == model)
-    found = c.execution_options(yield_per=_PART).execute(query)
+    found = c.execute(query, execution_options={"yield_per": _PART})
     return (StoredVector(*row) for row in found)
 
 

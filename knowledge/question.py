@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
-from knowledge.dates import Dates, dates_in
+from knowledge.dates import Dates, dates_in, may_name_time
 from knowledge.languages import guess_languages, languages, plain, stems_of_word
 
 _LONGEST = 1000
@@ -42,12 +43,12 @@ class Question:
 
 def understand(text: str, *, names: Iterable[str], spoken: tuple[str, ...], now: datetime) -> Question:
     """Return the question behind `text`, asked of memories in the languages `spoken`."""
-    text = text[:_LONGEST]
+    text = text[:_LONGEST].encode("utf-8", "ignore").decode()
     masked = frozenset(part for name in names for part in plain(name).split() if len(part) > 1)
     written = _WORD.findall(text)
-    folded = [plain(word) for word in written]
+    folded = [_folded(word) for word in written]
     codes = guess_languages(folded)
-    dates = dates_in(text, codes, now)
+    dates = dates_in(text, codes, now) if may_name_time(folded, codes) else Dates()
     guessed = [languages()[code] for code in codes]
     stop = frozenset().union(*(known.stop for known in guessed))
     read_in = tuple(dict.fromkeys([*spoken, *codes]))
@@ -68,6 +69,11 @@ def understand(text: str, *, names: Iterable[str], spoken: tuple[str, ...], now:
         asks_me=any(said & known.me for known in guessed),
         wants_number=any(_holds(spaced, (*known.when, *known.many)) for known in guessed),
     )
+
+
+@lru_cache(maxsize=8192)
+def _folded(word: str) -> str:
+    return plain(word)
 
 
 def _without(text: str, masked: frozenset[str]) -> str:

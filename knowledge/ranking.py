@@ -334,6 +334,8 @@ def _speaker_fit(shelf: Shelf, question: Question, rows: Rows, person: int) -> V
         named |= shelf.speakers_called(word)
     if named:
         agrees = np.isin(shelf["speaker"][rows], list(named))
+        if question.asks_you:
+            agrees |= shelf["is_own"][rows]
     elif question.asks_you:
         agrees = shelf["is_own"][rows]
     elif question.asks_me and person > 0:

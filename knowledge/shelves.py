@@ -11,6 +11,7 @@ from knowledge.embedder import Embedder
 from knowledge.shelf import Shelf
 
 _DIMENSIONS = 384
+_MOST_CLOSED, _FEW_ROWS = 2, 1000
 
 
 class Shelves:
@@ -64,6 +65,9 @@ class Shelves:
             for shelf in self.all():
                 if shelf.learnt < line:
                     self.catch_up(c, shelf)
+                if len(shelf) > _MOST_CLOSED * shelf.count + _FEW_ROWS:
+                    # Mostly rows that were closed: the next question loads it anew.
+                    del self._shelves[shelf.persona_id]
             return min([line, *(shelf.learnt for shelf in self.all())])
 
     def words_reach(self, place: int) -> None:

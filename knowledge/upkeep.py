@@ -61,6 +61,7 @@ class Upkeep:
         self._make_embedder = make_embedder
         self._changed = asyncio.Event()
         self._wants_vectors = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
         self._is_broken = False
         self._recalled_at = 0.0
         self._uses: Counter[int] = Counter()
@@ -93,8 +94,9 @@ class Upkeep:
 
     async def rebuild(self) -> None:
         """Make the index of words again from the database."""
-        identity = await self._database.write(index.identity)
-        await self._apart(lambda: self._make_words(identity))
+        async with self._one_at_a_time:
+            identity = await self._database.write(index.identity)
+            await self._apart(lambda: self._make_words(identity))
 
     def close(self) -> None:
         """Stop the thread and let go of the index of words."""
@@ -126,7 +128,8 @@ class Upkeep:
                     is_open = True
                 elif self._is_broken:
                     await self.rebuild()
-                is_behind = await self._learn_words()
+                async with self._one_at_a_time:
+                    is_behind = await self._learn_words()
             except (KnowledgeError, WordsUnavailable, OSError, ValueError) as error:
                 log.warning("the index of words fell behind", extra={"error": type(error).__name__})
                 self._is_broken = self._is_broken or is_open
@@ -134,8 +137,10 @@ class Upkeep:
                 continue
             if is_behind:
                 continue
-            with contextlib.suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(self._changed.wait(), _LOOK_AGAIN_S)
+            except TimeoutError:
+                await self._apart(self._words.rest)
             await asyncio.sleep(max(0.0, _COMMIT_EVERY_S - (time.monotonic() - started)))
 
     async def _open_words(self) -> None:
@@ -167,7 +172,7 @@ class Upkeep:
         """Take the feed's next lines into the index of words; return whether more of them wait."""
         reached = self._shelves.place
         if reached is None:
-            return True
+            return False
         changes = await self._database.read(lambda c: index.changes_after(c, reached, limit=_CHANGES_AT_ONCE))
         if not changes:
             return False
@@ -197,9 +202,12 @@ class Upkeep:
             await self._database.read(partial(self._shelves.current, persona_id=persona_id))
         while embedder is not None:
             self._wants_vectors.clear()
-            for shelf in self._shelves.all():
-                while await self._embed_some(shelf, embedder):
-                    pass
+            try:
+                for shelf in self._shelves.all():
+                    while await self._embed_some(shelf, embedder):
+                        pass
+            except KnowledgeError as error:
+                log.warning("vectors could not be kept", extra={"error": type(error).__name__})
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wants_vectors.wait(), 10 * _LOOK_AGAIN_S)
 

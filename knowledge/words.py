@@ -46,6 +46,9 @@ class WordsIndex(Protocol):
     def search(self, terms: Sequence[tuple[str, float]], tags: Sequence[Sequence[str]], *, limit: int) -> list[int]:
         """Return the memories that hold the weighted terms best, of those with a tag out of every group of `tags`."""
 
+    def rest(self) -> None:
+        """Let go of what only writing needs, until there is something to write again."""
+
     def close(self) -> None:
         """Let go of the folder."""
 
@@ -128,8 +131,11 @@ class TantivyWords:
         return [int(memory_id) for memory_id in found_ids if memory_id is not None]
 
     def close(self) -> None:
-        writer, self._writer = self._writer, None
+        self.rest()
         self._index = self._searcher = None
+
+    def rest(self) -> None:
+        writer, self._writer = self._writer, None
         if writer is not None:
             # Its threads may be gone already; nothing is lost that the feed does not hold.
             with contextlib.suppress(WordsUnavailable), _failing_as_ours():

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ class LetterEmbedder:
         found = np.full((len(texts), self.dimensions), 1e-3, np.float32)
         for row, text in zip(found, texts, strict=True):
             low = text.lower()
-            for first, second in zip(low, low[1:], strict=False):
+            for first, second in pairwise(low):
                 row[(ord(first) * 7 + ord(second)) % self.dimensions] += 1
         return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
 
