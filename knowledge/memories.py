@@ -197,6 +197,7 @@ def remove_memory(c: Connection, viewer: Viewer, memory_id: int, *, by: str, at:
 
 def forget_message(c: Connection, message_id: int, at: datetime) -> int:
     """Take back what was learnt from a message that its author took back; return how many memories went."""
+    # no viewer: the author's own message decides; nothing that is read here is shown to anybody
     learnt = select(_memory).where(_memory.c.message_id == message_id, _memory.c.deleted_at.is_(None))
     found = all_of(c, Memory, learnt)
     _erase(c, found, by="", at=at)
@@ -205,6 +206,7 @@ def forget_message(c: Connection, message_id: int, at: datetime) -> int:
 
 def retell_message(c: Connection, message_id: int, text: str) -> int:
     """Let what was learnt from a message say what its author now made of it; return how many memories changed."""
+    # no viewer: the author's own message decides; nothing that is read here is shown to anybody
     learnt = (_memory.c.message_id == message_id, _memory.c.deleted_at.is_(None), _memory.c.text != text)
     found = all_of(c, Memory, select(_memory).where(*learnt))
     for before in found:
