@@ -18,12 +18,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.platforms.openai import OpenAI
-
 from benchmarks.dialogues import make_dialogue
 from knowledge.clock import SystemClock
 from knowledge.database import Connection
 from knowledge.memories import MemoryDraft, add_memories, create_source
+from tests.platforms.openai import OpenAI
 from tests.platforms.server import Server, change, furnish, look
 from tests.platforms.telegram import LocalBot, Telegram
 
@@ -193,6 +192,9 @@ async def five_quick_lines(on: Stage) -> None:
 
 async def slow_answers(on: Stage, *, count: int = 20, model_s: float = 2.0) -> None:
     """(d) Twenty answers at once from a model that takes two seconds."""
+    first = on.telegram.person("Warm", has_met=True)
+    await first.writes("Hello")  # the first answer loads the model's library
+    await on.telegram.sends(1, first.id, timeout_s=60)
     on.model.delay_s = model_s
     people = [on.telegram.person(f"S{number}", has_met=True) for number in range(count)]
     began = time.monotonic()
