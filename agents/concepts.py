@@ -80,9 +80,19 @@ def concepts_asked(question: str, language: str) -> frozenset[str]:
     return frozenset(concept for concept, pattern in _asked().items() if pattern.search(folded))
 
 
+def asks_how(question: str) -> bool:
+    """Return whether a question asks how something is made."""
+    return _how().search(fold(question)) is not None
+
+
 def is_generic(word: str, language: str) -> bool:
     """Return whether a word says little about the topic."""
     return not forms_of(word, language).isdisjoint(_generic()[language])
+
+
+def is_number(word: str, language: str) -> bool:
+    """Return whether a word is a number written out."""
+    return word in _numbers()[language]
 
 
 def is_weak(word: str, language: str) -> bool:
@@ -184,6 +194,11 @@ def _generic() -> dict[str, frozenset[str]]:
     return {
         code: frozenset(form for word in listed[code].split() for form in forms_of(fold(word), code)) for code in SIX
     }
+
+
+@cache
+def _how() -> re.Pattern[str]:
+    return patterns(load("concepts.toml")["how"]["patterns"])
 
 
 @cache

@@ -17,11 +17,13 @@ from agents.concepts import (
     Text,
     are_sisters,
     as_text,
+    asks_how,
     concepts_asked,
     concepts_of,
     forms_of,
     is_copula,
     is_generic,
+    is_number,
     is_stop,
     is_weak,
     reading_language,
@@ -35,13 +37,15 @@ from knowledge.recall import Recalled
 ENOUGH = 0.65
 """The least support with which a sentence is given as an answer. Chosen on the worlds of `tests/agents`."""
 
-Wanted = Literal["", "when", "number", "name"]
+Wanted = Literal["", "when", "number", "name", "where", "how"]
 
 _GENERIC_WEIGHT = 0.2
 _WEAK_WEIGHT = 0.5
 _HEADING = 0.95
 _ANSWERS_BETTER = 0.06
 _NOT_MINE = 0.9
+_RECIPE = 0.15
+_AMOUNTS = 2
 _CALLED = 0.2
 _CONCEPT = 0.95
 _SIMILAR = 0.8
@@ -52,6 +56,10 @@ _OF_ANOTHER = 0.93
 # Relatives: in Spanish a grandmother and a grandfather have one stem, and are not to be taken for each other.
 _KIN = frozenset(
     ("mother", "father", "grandmother", "grandfather", "husband", "wife", "brother", "sister", "son", "daughter")
+)
+_WHERE_ASKED = re.compile(r"\b(?:where|donde|adonde|onde|aonde|ou|wo|woher|wohin|dove)\b")
+_PLACE = frozenset(
+    ("in", "at", "from", "to", "near", "en", "de", "del", "a", "al", "em", "no", "na", "do", "da", "aus", "nach", "di")
 )
 _OWN_PLACE = frozenset(("baker", "shop"))
 _LONG = 6
@@ -92,13 +100,19 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A sentence of one memory and how much of the question it supports, in 0..1; `place` is where it stands there."""
+    """A sentence of one memory and how much of the question it supports, in 0..1.
+
+    `place` and `length` are the sentences of the memory that answer together; `order` ranks it among others.
+    """
 
     memory: Recalled
     text: str
     place: int
     support: float
     order: float = 0.0
+    length: int = 1
+    is_whole: bool = False
+    """Whether the whole memory answers: it stands under a heading, or after a question, that asks the same."""
 
 
 def asked(
@@ -111,7 +125,7 @@ def asked(
 ) -> Asked:
     """Return what `question` asks for. `names` are not looked for: those of the two who talk say nothing."""
     code = reading_language(language)
-    wanted = _wanted(fold(question), code)
+    wanted = _wanted(question, code)
     masked = frozenset(word for name in names for word in tokens(name))
     words = tokens(question)
     capitals = _capitals(question, code)
@@ -163,11 +177,36 @@ def best_quote(question: Asked, memory: Recalled) -> Quote | None:
     ]
     at = max(range(len(parts)), key=lambda each: (round(supports[each], 3), -each))
     order = supports[at]
-    if question.asks_you and not read[at].is_mine:
+    if question.wanted == "how":
+        order += _RECIPE * is_recipe(memory)
+    elif question.asks_you and not read[at].is_mine:
         order *= _NOT_MINE
-    if context is not None and context_weight >= _HEADING and _holds(question, context, reading_language(language)):
+    asks_the_same = context is not None and context_weight >= _HEADING
+    is_whole = asks_the_same and context is not None and _holds(question, context, reading_language(language))
+    if is_whole:
         order += _ANSWERS_BETTER
-    return Quote(memory, parts[at], at, supports[at], order)
+    first, last = _reach(question, at, read, reading_language(language))
+    return Quote(memory, parts[at], first, supports[at], order, last - first + 1, is_whole)
+
+
+def is_recipe(memory: Recalled) -> bool:
+    """Return whether a memory tells how something is made: several amounts stand in it."""
+    words = as_text(memory.text, memory.language or "en")
+    amounts = sum(word.isdigit() or is_number(word, reading_language(memory.language)) for word in words.words)
+    return amounts >= _AMOUNTS
+
+
+def _reach(question: Asked, at: int, read: Sequence[Text], language: str) -> tuple[int, int]:
+    """Return from where to where the sentences stand that answer together: some of the words may be next door."""
+    first = last = at
+    for key in question.keys:
+        if key.weight <= _GENERIC_WEIGHT or _match(key, read[at], question.language, language):
+            continue
+        for other in _around(at, len(read)):
+            if _match(key, read[other], question.language, language):
+                first, last = min(first, other), max(last, other)
+                break
+    return first, last
 
 
 def in_other_words(question: Asked, languages: Iterable[str]) -> str:
@@ -241,8 +280,18 @@ def _fit(question: Asked, sentence: Text, has_number_near: bool, language: str) 
             return 1.0 if sentence.has_number or sentence.concepts & _TIMES else 0.95 if has_number_near else 0.8
         case "name":
             return 1.0 if _names_it(question, sentence, language) else 0.75 if sentence.names else 0.6
+        case "where":
+            return 1.0 if _names_a_place(question, sentence) else 0.95
         case _:
             return 1.0
+
+
+def _names_a_place(question: Asked, sentence: Text) -> bool:
+    known = {key.word for key in question.keys}
+    for before, word in pairwise(sentence.words):
+        if word in sentence.names and word not in known and before in _PLACE:
+            return True
+    return bool(sentence.concepts & {"address"})
 
 
 def _names_it(question: Asked, sentence: Text, language: str) -> bool:
@@ -333,7 +382,10 @@ def _distance(first: str, second: str, most: int) -> int:
     return row[-1]
 
 
-def _wanted(folded: str, code: str) -> Wanted:
+def _wanted(question: str, code: str) -> Wanted:
+    folded = fold(question)
+    if asks_how(question):
+        return "how"
     known = languages()[code]
     spaced = f" {' '.join(tokens(folded))} "
     if any(f" {phrase} " in spaced for phrase in known.when):
@@ -342,7 +394,7 @@ def _wanted(folded: str, code: str) -> Wanted:
         return "number"
     if _NAME_ASKED.search(folded):
         return "name"
-    return ""
+    return "where" if _WHERE_ASKED.search(folded) else ""
 
 
 def _capitals(question: str, code: str) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agents.evidence import Asked, Quote, asked, in_other_words, quotes
+from agents.evidence import Asked, Quote, asked, in_other_words, is_recipe, quotes
 from agents.phrases import phrases
 from agents.reading import Reading
 from agents.sentences import quotable
@@ -75,6 +75,8 @@ async def _find_own(recall: Recall, turn: Turn, reading: Reading, language: str,
     best = findings.quotes[0] if findings.quotes else None
     # A sentence in another language is given only when none in the language of the question is as good.
     is_sure = best is not None and best.support >= _SURE and best.memory.language in ("", language)
+    if is_sure and question.wanted == "how":
+        is_sure = best is not None and is_recipe(best.memory)
     other_words = in_other_words(question, (language, *turn.persona.languages, *_written_in(turn)))
     if question.has_topic and other_words and not is_sure:
         await look(other_words, _LIMIT)

@@ -28,6 +28,9 @@ _JOINED = 0.85
 _MOST_MEMORIES = 3
 _MOST_CHARACTERS = 480
 _WHOLE = 260
+_LONG = 400
+_BRIEF = 70
+_FEW = 3
 _SHORTEST_KEPT = 12
 _SOON = timedelta(days=2)
 _NEW_TALK = timedelta(hours=6)
@@ -127,17 +130,26 @@ class _Composer:
         )
 
     def _piece(self, quote: Quote) -> str:
-        """Return what is quoted of one memory: all of a short one, else the best sentence and those after it."""
-        sentences = quotable(quote.memory.text, quote.memory.language or self.language)
+        """Return what is quoted of one memory: all of what answers as a whole, else the sentences that do."""
+        memory = quote.memory
+        sentences = quotable(memory.text, memory.language or self.language)
         whole = " ".join(_stopped(sentence) for sentence in sentences)
-        if len(whole) <= _WHOLE:
+        is_short = memory.kind != "document" and len(whole) <= _WHOLE and len(sentences) <= _FEW
+        if is_short or (quote.is_whole and len(whole) <= _LONG):
             return whole
-        piece = _stopped(quote.text)
-        for following in sentences[quote.place + 1 : quote.place + 3]:
-            if len(piece) + len(following) > _WHOLE:
+        start = 0 if quote.is_whole else quote.place
+        end = quote.place + quote.length
+        kept = [_stopped(sentence) for sentence in sentences[start:end]]
+        goes_on = quote.is_whole or self._wants_recipe()
+        for following in sentences[end:]:
+            piece = " ".join(kept)
+            if len(piece) + len(following) > (_LONG if goes_on else _WHOLE) or not (goes_on or len(piece) < _BRIEF):
                 break
-            piece = f"{piece} {_stopped(following)}"
-        return piece
+            kept.append(_stopped(following))
+        return " ".join(kept)
+
+    def _wants_recipe(self) -> bool:
+        return self.findings.asked is not None and self.findings.asked.wanted == "how"
 
     def _lead(self, quote: Quote) -> str:
         """Return the words before a quote that would mislead without them: its language, or when it was written."""

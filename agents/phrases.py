@@ -73,11 +73,12 @@ def small_talk(clause: str, language: str) -> str:
         return ""
     for code in dict.fromkeys((language if language in SIX else "en", *SIX)):
         known = _phrases(code)
+        if words in known.heard:
+            return known.heard[words]
         bare = _without_vocative(words, known.kin)
-        heard = known.heard.get(words) or known.heard.get(bare)
-        # "And yours, mother?" goes back to whoever asked; "and your mother?" asks for somebody else.
-        if heard and (heard != "back" or bare == words or bare[-1] in _YOU):
-            return heard
+        # "And you, mother?" goes back to whoever asked; "and your mother?" asks for somebody else.
+        if bare in known.heard and (known.heard[bare] != "back" or bare[-1] in _YOU):
+            return known.heard[bare]
     return ""
 
 

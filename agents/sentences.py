@@ -31,7 +31,8 @@ def sentences(text: str) -> list[str]:
         piece = _MARKDOWN.sub("", piece).strip()
         if not piece:
             continue
-        if found and _NOT_AN_END.search(found[-1]):
+        is_decoration = not any(character.isalnum() for character in piece)
+        if found and (is_decoration or _NOT_AN_END.search(found[-1])):
             found[-1] = f"{found[-1]} {piece}"
         else:
             found.append(piece)
