@@ -20,9 +20,9 @@ from channels import registry
 from channels.contract import AccountConfig, Adapter, Inlet, Ports, Route, Transcript, Visitors
 from channels.errors import ChannelError, NotConfigured
 from knowledge import accounts as rows
-from knowledge import incidents
+from knowledge import incidents, personas
 from knowledge.clock import Clock
-from knowledge.database import Database
+from knowledge.database import Connection, Database
 from knowledge.errors import KnowledgeError
 from knowledge.media import MediaFolder
 from knowledge.secrets import SecretBox
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 120.0
 _CLOSE_S = 5.0
+_STARTED = ("on", "broken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,16 @@ class Accounts:
     # ------------------------------------------------------------------------------------ running
 
     async def run(self, choose: Callable[[Account], bool] = lambda account: account.channel != "terminal") -> None:
-        """Start the chosen accounts that are on and keep them until `stop`."""
+        """Start the chosen accounts that are not off and keep them until `stop`.
+
+        A broken one is tried again: it may be well by now, and what it receives is not to be lost.
+        """
         async with asyncio.TaskGroup() as group:
             self._group = group
             found = await self._database.read(rows.accounts)
             # Those without an SDK first: the web page answers while aiogram is still being imported.
             for account in sorted(found, key=lambda one: one.channel not in ("web", "terminal")):
-                if account.state == "on" and choose(account):
+                if account.state in _STARTED and choose(account):
                     await self.start(account)
             self._is_loaded.set()
             await self._stop.wait()
@@ -146,9 +150,12 @@ class Accounts:
     async def find(self, path: str) -> bool:
         """Start the account that a path belongs to, e.g. the page of a persona made a moment ago."""
         account = await self._database.read(lambda c: rows.account_at(c, _prefixes(path)))
-        if account is None or account.state != "on" or not self._is_loaded.is_set():
+        if account is None or account.state not in _STARTED or not self._is_loaded.is_set():
             return False
         async with self._starting:  # two requests for the same new page start it once
+            live = self._live.get(account.id)
+            if live is not None and live.webhook_path != account.webhook_path:  # the persona's address was changed
+                await self._halt(account.id)
             if account.id not in self._live:
                 await self.start(account)
         return account.id in self._live
@@ -188,7 +195,9 @@ class Accounts:
             region=self._region,
         )
         assert self._group is not None
-        listening = self._group.create_task(self._listen(running, inlet), name=f"listen {account.id}")
+        listening = self._group.create_task(
+            self._listen(running, inlet, was_broken=account.state == "broken"), name=f"listen {account.id}"
+        )
         routes = {(route.method, route.path.rstrip("/")): route for route in adapter.routes()}
         self._live[account.id] = _Live(running, inlet, routes, account.webhook_path, listening)
         self._by_path[account.webhook_path] = account.id
@@ -207,11 +216,13 @@ class Accounts:
         except Exception as error:  # closing must not keep the server from stopping
             log_failure(log, "an account did not close", error, account=account_id)
 
-    async def _listen(self, running: Running, inlet: Inlet) -> None:
+    async def _listen(self, running: Running, inlet: Inlet, *, was_broken: bool) -> None:
         pause_s = _FIRST_PAUSE_S
         while True:
             started = self._clock.monotonic()
             try:
+                if was_broken and (await running.adapter.check()).is_ok:
+                    await self._note_well(running.account_id)
                 await running.adapter.listen(inlet)
                 return
             except NotConfigured as error:
@@ -227,12 +238,21 @@ class Accounts:
     async def _note_broken(self, account_id: str, persona_id: str, summary: str) -> None:
         at = self._clock.now()
 
-        def change(c: Any) -> None:
+        def change(c: Connection) -> None:
             rows.set_state(c, account_id, "broken")
             rows.note_error(c, account_id, summary, at)
             incidents.report(
                 c, kind="account_broken", summary=summary, at=at, persona_id=persona_id, account_id=account_id
             )
+
+        await self._database.write(change)
+
+    async def _note_well(self, account_id: str) -> None:
+        at = self._clock.now()
+
+        def change(c: Connection) -> None:
+            rows.set_state(c, account_id, "on")
+            incidents.settle(c, kind="account_broken", account_id=account_id, at=at)
 
         await self._database.write(change)
 
@@ -267,8 +287,11 @@ class Accounts:
     async def connect(self, persona_id: str, channel: str, values: dict[str, str]) -> tuple[str, AccountCheck]:
         """Check the credentials against the platform, store the account, start it; return its id and the check.
 
+        Whom the persona has as an account already gets the new credentials, and what waited goes out.
+
         Raises:
-            FormInvalid: when a field is wrong or the platform refused the credentials; nothing was stored.
+            FormInvalid: when a field is wrong, the platform refused the credentials, or another persona has them;
+                nothing was stored.
         """
         given = {**self._defaults.get(channel, {}), **{name: value for name, value in values.items() if value}}
         try:
@@ -278,8 +301,7 @@ class Accounts:
             raise FormInvalid("Some fields need another look.", fields=problems) from None
         except KeyError:
             raise FormInvalid(f"There is no channel called {channel}.") from None
-        stored = _exposed(model)
-        probe = await self._build(new_id(), channel, stored, "", "")
+        probe = await self._build(new_id(), channel, _exposed(model), "", "")
         try:
             health = await probe.check()
         except ChannelError as error:
@@ -288,24 +310,48 @@ class Accounts:
             await probe.close()
         if not health.is_ok:
             raise FormInvalid(" ".join(filter(None, (health.summary, health.next_step))))
-        at = self._clock.now()
         name = str(health.detail.get("name") or health.detail.get("username") or channel)
-        account = await self._database.write(
-            lambda c: rows.create_account(
-                c, self._box, persona_id=persona_id, channel=channel, name=name, settings=stored, at=at
-            )
-        )
-        await self.start(account)
-        return account.id, AccountCheck(is_ok=True, summary=health.summary, next_step=health.next_step)
+        kept = await self._kept(persona_id, channel, name, model)
+        await self.switch(kept.id, is_on=True)
+        return kept.id, AccountCheck(is_ok=True, summary=health.summary, next_step=health.next_step)
+
+    async def _kept(self, persona_id: str, channel: str, name: str, model: BaseModel) -> Account:
+        """Store what was checked: in the account that stands for the same one on the platform, else in a new one."""
+        at, stored = self._clock.now(), _exposed(model)
+
+        def keep(c: Connection) -> Account:
+            known = self._same(c, channel, model)
+            if known is None:
+                return rows.create_account(
+                    c, self._box, persona_id=persona_id, channel=channel, name=name, settings=stored, at=at
+                )
+            if known.persona_id != persona_id:
+                other = personas.persona(c, known.persona_id).name
+                raise FormInvalid(f"It belongs to {other} already. Disconnect it there first, or make another one.")
+            return rows.update_settings(c, self._box, known.id, stored)
+
+        return await self._database.write(keep)
+
+    def _same(self, c: Connection, channel: str, model: BaseModel) -> Account | None:
+        own_id = getattr(model, "own_id", "")
+        for account in rows.accounts(c):
+            if own_id and account.channel == channel:
+                try:
+                    stored = type(model).model_validate(rows.settings_of(self._box, account))
+                except (KnowledgeError, ValidationError):
+                    continue
+                if getattr(stored, "own_id", "") == own_id:
+                    return account
+        return None
 
     async def check(self, account_id: str) -> AccountCheck:
-        """Try the account's stored credentials."""
+        """Try the account's stored credentials. One that was broken and is well again goes on at once."""
         live = self._live.get(account_id)
         try:
+            account = await self._database.read(lambda c: rows.account(c, account_id))
             if live is not None:
                 health = await live.running.adapter.check()
             else:
-                account = await self._database.read(lambda c: rows.account(c, account_id))
                 probe = await self._adapter(account)
                 try:
                     health = await probe.check()
@@ -313,6 +359,8 @@ class Accounts:
                     await probe.close()
         except (ChannelError, ValidationError, KnowledgeError) as error:
             return AccountCheck(is_ok=False, summary=_words(error))
+        if health.is_ok and account.state == "broken":
+            await self.switch(account_id, is_on=True)
         return AccountCheck(is_ok=health.is_ok, summary=health.summary, next_step=health.next_step)
 
     async def switch(self, account_id: str, *, is_on: bool) -> None:
@@ -320,6 +368,7 @@ class Accounts:
         account = await self._database.write(lambda c: rows.set_state(c, account_id, "on" if is_on else "off"))
         await self._halt(account_id)
         if is_on:
+            await self._note_well(account_id)
             await self.start(account)
 
     async def remove(self, account_id: str) -> None:

@@ -210,9 +210,13 @@ class App:
             self._lock.describe(address=address, token=self.local_token)
             self.accounts.address = self.settings.public_url or address
             async with self.working() as group:
-                group.create_task(self.make_samples())
-                group.create_task(self._announce(address, on_ready))
+                beginning = [
+                    group.create_task(self.make_samples()),
+                    group.create_task(self._announce(address, on_ready)),
+                ]
                 await self._stopping.wait()
+                for task in beginning:  # a stop does not wait for the first imports; the next start goes on with them
+                    task.cancel()
                 await site.stop()
         finally:
             await runner.cleanup()
@@ -271,7 +275,7 @@ class App:
         while True:
             account_id = await self._started.get()
             await self.dispatcher.wake_waiting()
-            await self.delivery.wake_open(account_id)
+            await self.delivery.resume(account_id)
 
     async def has_operators(self) -> bool:
         """Return whether somebody can sign in to the panel."""

@@ -48,6 +48,7 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
 _UNKNOWN_PAUSE_S = 2.0
 _KEEP_TRIES = 20
+_BROKEN = "NotConfigured"
 
 
 class Delivery:
@@ -74,6 +75,7 @@ class Delivery:
         self._sends_at_once = sends_at_once
         self._rates: dict[str, Rates] = {}
         self._gates: dict[str, Gate] = {}
+        self._broken: set[str] = set()
         self._lanes = Lanes("delivery", self._advance, clock)
 
     def wake(self, account_id: str, conversation_id: str) -> None:
@@ -85,6 +87,12 @@ class Delivery:
         found = await self._database.read(outbox.open_conversations)
         self._lanes.wake(f"{one}|{conversation}" for one, conversation in found if account_id in (None, one))
 
+    async def resume(self, account_id: str) -> None:
+        """Send what an account could not send before it was mended, and whatever else it has."""
+        at = self._clock.now()
+        await self._database.write(lambda c: outbox.hurry(c, account_id, error=_BROKEN, at=at))
+        await self.wake_open(account_id)
+
     async def run(self) -> None:
         """Send until `stop`, then finish the sends in progress."""
         await self.wake_open()
@@ -95,7 +103,7 @@ class Delivery:
         self._lanes.stop()
 
     async def wait_idle(self) -> None:
-        """Return once nothing is being sent and nothing waits for its time."""
+        """Return once nothing is being sent and nothing waits for a time that comes within seconds."""
         await self._lanes.wait_idle()
 
     # ---------------------------------------------------------------------------------- one step of a lane
@@ -207,6 +215,8 @@ class Delivery:
             )
 
         await self._keep(change)
+        if account.account_id in self._broken:
+            await self._note_well(account)
         self._on_step("marked")
         self._tell(account, parcel, "sent")
 
@@ -292,11 +302,13 @@ class Delivery:
         self._tell(account, parcel, "failed")
 
     async def _break_account(self, account: Running, parcel: outbox.Parcel, error: ChannelError) -> None:
+        self._broken.add(account.account_id)
         at = self._clock.now()
         due_at = at + timedelta(seconds=_LONGEST_PAUSE_S)
 
         def change(c: Connection) -> None:
-            outbox.postpone(c, parcel.id, due_at=due_at, error="NotConfigured", is_attempt=False)
+            outbox.postpone(c, parcel.id, due_at=due_at, error=_BROKEN, is_attempt=False)
+            account_rows.set_state(c, account.account_id, "broken")
             account_rows.note_error(c, account.account_id, str(error), at=at)
             incidents.report(
                 c,
@@ -306,6 +318,17 @@ class Delivery:
                 persona_id=account.persona_id,
                 account_id=account.account_id,
             )
+
+        await self._keep(change)
+
+    async def _note_well(self, account: Running) -> None:
+        self._broken.discard(account.account_id)
+        at = self._clock.now()
+
+        def change(c: Connection) -> None:
+            if account_rows.account(c, account.account_id).state == "broken":
+                account_rows.set_state(c, account.account_id, "on")
+            incidents.settle(c, kind="account_broken", account_id=account.account_id, at=at)
 
         await self._keep(change)
 

@@ -213,7 +213,8 @@ class Dispatcher:
             await self._database.write(lambda c: inbox.finish(c, burst.ids, at=at))
             return
         if burst.attempts >= self._pace.attempts:
-            await self._commit(account, burst, begun, turn, self._answerer.apology(turn), is_poisoned=True)
+            apology = await asyncio.to_thread(self._answerer.apology, turn)
+            await self._commit(account, burst, begun, turn, apology, is_poisoned=True)
             return
         started = self._clock.monotonic()
         chat = burst.chat(begun.conversation)
@@ -230,7 +231,7 @@ class Dispatcher:
 
     async def _made(self, account: Running, persona: Persona, turn: Turn, chat: Chat) -> Answer:
         if persona.state != "live" or (persona.visibility == "private" and not _is_known(turn.viewer)):
-            return self._answerer.closed_door(turn)
+            return await asyncio.to_thread(self._answerer.closed_door, turn)
         on_text = _Drafts(account.adapter, chat, turn.id, self._clock).show if _can_draft(account, chat) else None
         return await self._answerer.answer(turn, on_text=on_text)
 

@@ -16,6 +16,7 @@ Step = Callable[[str], Awaitable[bool]]
 
 _RETRY_S = 1.0
 _LONGEST_RETRY_S = 30.0
+_LONG_REST_S = 5.0
 
 
 class Lanes:
@@ -28,6 +29,7 @@ class Lanes:
         self._woken: dict[str, asyncio.Event] = {}
         self._group: asyncio.TaskGroup | None = None
         self._before_start: set[str] = set()
+        self._resting: set[str] = set()
         self._stop = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -47,7 +49,7 @@ class Lanes:
                 self._before_start.add(key)
             elif not self._stop.is_set():
                 self._woken[key] = asyncio.Event()
-                self._idle.clear()
+                self._look_idle()
                 self._group.create_task(self._run_lane(key), name=f"{self._name} {key}")
 
     async def pause(self, key: str, seconds: float) -> None:
@@ -56,12 +58,19 @@ class Lanes:
             return
         woken = self._woken[key]
         woken.clear()
-        async with asyncio.TaskGroup() as group:
-            reasons = (_until(woken), _until(self._stop), _over(self._clock, seconds))
-            waits = [group.create_task(reason) for reason in reasons]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
+        if seconds > _LONG_REST_S:
+            self._resting.add(key)
+            self._look_idle()
+        try:
+            async with asyncio.TaskGroup() as group:
+                reasons = (_until(woken), _until(self._stop), _over(self._clock, seconds))
+                waits = [group.create_task(reason) for reason in reasons]
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for wait in waits:
+                    wait.cancel()
+        finally:
+            self._resting.discard(key)
+            self._look_idle()
 
     async def run(self) -> None:
         """Run lanes until `stop`; then wait for the steps in progress."""
@@ -76,7 +85,7 @@ class Lanes:
         self._stop.set()
 
     async def wait_idle(self) -> None:
-        """Return once no lane runs."""
+        """Return once no lane runs, but those that rest for more than five seconds."""
         await self._idle.wait()
 
     @property
@@ -102,8 +111,13 @@ class Lanes:
                     return
         finally:
             del self._woken[key]
-            if not self._woken:
-                self._idle.set()
+            self._look_idle()
+
+    def _look_idle(self) -> None:
+        if len(self._woken) == len(self._resting):
+            self._idle.set()
+        else:
+            self._idle.clear()
 
 
 async def _until(event: asyncio.Event) -> None:

@@ -46,6 +46,8 @@ class Sample(BaseModel):
     timezone: str
     owner_names: tuple[str, ...]
     audience: str
+    suggestions: dict[str, tuple[str, ...]]
+    """What a visitor may begin with, by language."""
     imports: tuple[SampleImport, ...]
 
 
@@ -107,7 +109,7 @@ async def _persona(database: Database, slug: str, sample: Sample, clock: Clock) 
         found = personas.persona_by_slug(c, slug)
         if found is not None and found.is_sample:
             return found
-        return personas.create_persona(
+        made = personas.create_persona(
             c,
             name=sample.name,
             kind=sample.kind,
@@ -118,6 +120,7 @@ async def _persona(database: Database, slug: str, sample: Sample, clock: Clock) 
             is_sample=True,
             at=at,
         )
+        return personas.update_persona(c, made.id, settings={"suggestions": sample.suggestions}, at=at)
 
     return await database.write(_found_or_made)
 
