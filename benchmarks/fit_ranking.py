@@ -67,7 +67,7 @@ def fit_and_write() -> None:
         "provenance": (
             "Fitted by benchmarks/fit_ranking.py on invented conversations in English, Spanish and Portuguese "
             f"(seeds {_FITTED.start}-{_FITTED.stop - 1}, topics {', '.join(sorted(fitted_on))}). "
-            f"Set by hand: {', '.join(_BY_HAND)}."
+            f"Set by hand: {', '.join(_BY_HAND)}. Kept above a floor: {', '.join(_AT_LEAST)}."
         )
     }
     for name, with_meaning in (("with_meaning", True), ("words_only", False)):

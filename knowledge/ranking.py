@@ -181,7 +181,8 @@ def _candidates(
         rows = np.flatnonzero(fits)
         if len(rows) > _BY_TIME:
             near = shelf.meaning.cosines(vector, rows) if vector is not None else 0.0
-            liked = near + shelf["importance"][rows] - 0.5 * shelf["is_question"][rows]
+            tells = np.minimum(shelf["words"][rows], 12) / 12 - shelf["is_question"][rows]
+            liked = near + shelf["importance"][rows] + 0.5 * tells
             rows = rows[np.lexsort((-shelf["memory"][rows], -liked))[:_BY_TIME]]
         parts.append(rows)
     return np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
