@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 120.0
 _CLOSE_S = 5.0
+_DEEPEST = 12
 _STARTED = ("on", "broken")
 
 
@@ -403,7 +404,7 @@ def _links(live: _Live, token: str, address: str) -> list[tuple[str, str]]:
 
 def _prefixes(path: str) -> list[str]:
     """Return the beginnings of a path that can be a webhook path, longest first."""
-    pieces = path.rstrip("/").split("/")
+    pieces = path.rstrip("/").split("/", _DEEPEST)[:_DEEPEST]
     return ["/".join(pieces[:count]) for count in range(len(pieces), 1, -1)]
 
 

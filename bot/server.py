@@ -62,9 +62,12 @@ class Hooks:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Let the account's adapter answer; errors become the statuses that platforms understand."""
-        found = self._accounts.route(request.method, request.path)
-        if found is None and await self._accounts.find(request.path):
+        try:
             found = self._accounts.route(request.method, request.path)
+            if found is None and await self._accounts.find(request.path):
+                found = self._accounts.route(request.method, request.path)
+        except StoreUnavailable:
+            return _later()
         if found is None:
             return self._nobody(request)
         route, inlet = found

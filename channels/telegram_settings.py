@@ -95,6 +95,11 @@ class TelegramSettings(BaseModel):
         return name
 
     @property
+    def own_id(self) -> str:
+        """Who this account is on the platform, whatever its token."""
+        return str(self.bot_id)
+
+    @property
     def bot_id(self) -> int:
         """The bot's own user id: the digits the token begins with."""
         return int(self.token.get_secret_value().partition(":")[0])

@@ -49,6 +49,12 @@ def open_incidents(c: Connection, persona_id: str | None = None) -> list[Inciden
     return all_of(c, Incident, query.order_by(_incident.c.created_at.desc(), _incident.c.id.desc()))
 
 
+def settle(c: Connection, *, kind: str, account_id: str, at: datetime) -> None:
+    """Close what is open about an account because it is well again by itself or by what somebody did elsewhere."""
+    about = (_incident.c.kind == kind, _incident.c.account_id == account_id, _incident.c.resolved_at.is_(None))
+    c.execute(update(_incident).where(*about).values(resolved_at=at))
+
+
 def resolve(c: Connection, incident_id: str, by: str, at: datetime) -> Incident:
     """Note who dealt with an incident; the first one counts.
 

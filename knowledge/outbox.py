@@ -139,6 +139,12 @@ def postpone(
     c.execute(update(_outbox).where(_outbox.c.id == parcel_id).values(**values))
 
 
+def hurry(c: Connection, account_id: str, *, error: str, at: datetime) -> None:
+    """Make due at once what an account postponed because of this error."""
+    mine = (_outbox.c.account_id == account_id, _outbox.c.state == "pending", _outbox.c.last_error == error)
+    c.execute(update(_outbox).where(*mine).values(due_at=at))
+
+
 def end(c: Connection, parcel: Parcel, *, state: str, error: str) -> None:
     """Close a message that will not be tried again: dead, unknown or cancelled."""
     c.execute(update(_outbox).where(_outbox.c.id == parcel.id).values(state=state, last_error=error[:200]))

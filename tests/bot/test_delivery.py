@@ -4,7 +4,7 @@ import asyncio
 
 from channels.contract import Chat, Limits, Receipt, Sender
 from channels.errors import NotConfigured, OutcomeUnknown, PlatformUnavailable, RateLimited, Undeliverable
-from knowledge import conversations, incidents, outbox
+from knowledge import accounts, conversations, incidents, outbox
 from knowledge.database import Connection
 from knowledge.tables import Outbox
 from tests.bot.conftest import Spine
@@ -104,14 +104,42 @@ async def test_a_moved_chat_is_followed(spine: Spine) -> None:
     assert [one.conversation.chat_id for one in listed] == ["c2"]
 
 
-async def test_a_broken_account_keeps_what_it_has_to_send(spine: Spine) -> None:
+async def test_a_broken_account_keeps_what_it_has_to_send_until_it_works_again(spine: Spine) -> None:
     spine.channel.failures = [NotConfigured("Telegram rejected the token: set it again under Accounts.")]
     async with spine.works():
         await spine.says("Hello")
         await spine.until(lambda: "sending" in spine.steps)
         await spine.settle()
         assert await spine.database.read(_states) == ["pending"]
+        assert (await spine.database.read(lambda c: accounts.account(c, spine.account_id))).state == "broken"
+        assert [one.kind for one in await spine.database.read(incidents.open_incidents)] == ["account_broken"]
         await spine.until(lambda: len(spine.channel.sent) == 1, turn_s=30)
+        await spine.until(lambda: "marked" in spine.steps)
+    assert (await spine.database.read(lambda c: accounts.account(c, spine.account_id))).state == "on"
+    assert await spine.database.read(incidents.open_incidents) == []
+
+
+async def test_what_a_mended_account_had_kept_goes_out_at_once(spine: Spine) -> None:
+    spine.channel.failures = [NotConfigured("Telegram rejected the token: set it again under Accounts.")]
+    async with spine.works():
+        await spine.says("Hello")
+        await spine.until(lambda: "sending" in spine.steps)
+        await spine.settle()
+        began = spine.clock.monotonic()
+        await spine.delivery.resume(spine.account_id)
+        await spine.until(lambda: len(spine.channel.sent) == 1)
+        assert spine.clock.monotonic() - began < 10
+
+
+async def test_stopping_does_not_wait_for_what_is_due_much_later(spine: Spine) -> None:
+    spine.channel.failures = [NotConfigured("Telegram rejected the token: set it again under Accounts.")]
+    async with spine.works():
+        await spine.says("Hello")
+        await spine.until(lambda: "sending" in spine.steps)
+        await spine.settle()
+        async with asyncio.timeout(5):
+            await spine.delivery.wait_idle()
+        assert spine.channel.sent == []
 
 
 async def test_a_process_that_died_while_sending_repeats_at_most_that_one(spine: Spine) -> None:
