@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agents.evidence import Asked, Quote, asked, in_other_words, is_recipe, quotes
+from agents.asking import Asked, asked, in_other_words
+from agents.evidence import Quote, is_recipe, quotes
 from agents.phrases import phrases
 from agents.reading import Reading
 from agents.sentences import quotable
