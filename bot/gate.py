@@ -1,47 +1,54 @@
-"""The gate of an account: how many of its sends may be of unknown outcome when the process dies.
-
-A platform without idempotency keys shows a message twice when we die between its arrival and our note of it. With one
-send at a time that is one message at most, whatever else is going on.
-"""
+"""A gate: so many at once, and whoever takes too long no longer holds up the others."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from knowledge.clock import Clock
 
-_LONGEST_S = 2.0
-
 
 class Gate:
-    """Lets so many through at once. Whoever takes longer than two seconds no longer holds up the others."""
+    """Lets `at_once` through at a time, in the order they came. A place is given on after `longest_s` seconds."""
 
-    def __init__(self, at_once: int, clock: Clock) -> None:
-        self._places = asyncio.Semaphore(at_once)
+    def __init__(self, at_once: int, *, longest_s: float, clock: Clock) -> None:
+        self._at_once = at_once
+        self._longest_s = longest_s
         self._clock = clock
+        self._inside: dict[object, float] = {}
+        self._queue = asyncio.Lock()
+        self._freed = asyncio.Event()
 
     @asynccontextmanager
     async def passage(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it for the length of the block, or for two seconds."""
-        await self._places.acquire()
-        is_held = True
+        """Wait for a place and hold it for the length of the block, or for `longest_s` seconds."""
+        me = object()
+        async with self._queue:
+            while len(self._inside) >= self._at_once:
+                await self._wait_for_place()
+            self._inside[me] = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._inside.pop(me, None)
+            self._freed.set()
 
-        def give_back() -> None:
-            nonlocal is_held
-            if is_held:
-                is_held = False
-                self._places.release()
-
+    async def _wait_for_place(self) -> None:
+        oldest, since = next(iter(self._inside.items()))
+        left_s = since + self._longest_s - self._clock.monotonic()
+        if left_s <= 0:
+            del self._inside[oldest]
+            return
+        self._freed.clear()
         async with asyncio.TaskGroup() as group:
-            late = group.create_task(self._later(give_back))
-            try:
-                yield
-            finally:
-                late.cancel()
-                give_back()
+            waits = [group.create_task(self._until_freed()), group.create_task(self._over(left_s))]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
 
-    async def _later(self, give_back: Callable[[], None]) -> None:
-        await self._clock.sleep(_LONGEST_S)
-        give_back()
+    async def _until_freed(self) -> None:
+        await self._freed.wait()
+
+    async def _over(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
