@@ -116,7 +116,7 @@ async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stre
 
         known = {
             rosa.id: connect(rosa, persona),
-            patient.id: connect(patient, persona, quiet_s=2.0),
+            patient.id: connect(patient, persona, quiet_s=1.2),
             quiet.id: connect(quiet, private),
             doomed.id: connect(doomed, persona),
         }
