@@ -6,7 +6,6 @@ import asyncio
 import logging
 
 from agents.model import ModelConfig
-
 from bot.failures import log_failure
 from knowledge import profiles
 from knowledge.clock import Clock
