@@ -45,6 +45,13 @@ class WarmingAnswerer:
             await self.ready()
         return await self._built.result().answer(turn, on_text=on_text)
 
+    async def close(self) -> None:
+        """Release the chat model's connections, if there ever were any."""
+        built = self._built.result() if self._built.done() and self._built.exception() is None else None
+        close = getattr(built, "close", None)
+        if close is not None:
+            await close()
+
     def apology(self, turn: Turn) -> Answer:
         self.warm()
         return self._built.result().apology(turn)
