@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -153,6 +154,8 @@ class Services:
     """How answers are made, in words: the model's name, or the offline answerer."""
     is_secure: bool = False
     """Whether the pages are reached over HTTPS, so cookies carry `Secure`."""
+    said_html: Callable[[str], str] = lambda text: f"<p>{html.escape(text)}</p>"
+    """Safe markup of what a persona said, whose words are CommonMark."""
     facts: dict[str, str] = field(default_factory=dict)
     on_knowledge_changed: Callable[[str], None] = lambda persona_id: None
     """Told the persona's id after a page changed what it remembers."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 _TINTS = 8
 
@@ -44,8 +45,11 @@ LANGUAGES = {
 }
 
 
-def environment(folder: Path, asset: Callable[[str], str]) -> Environment:
-    """Return the templates of `folder`; `asset` gives the address of a static file."""
+def environment(folder: Path, asset: Callable[[str], str], said_html: Callable[[str], str]) -> Environment:
+    """Return the templates of `folder`; `asset` gives the address of a static file.
+
+    `said_html` gives safe markup of a persona's words.
+    """
     made = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -75,6 +79,7 @@ def environment(folder: Path, asset: Callable[[str], str]) -> Environment:
         excerpt=excerpt,
         told=told,
         enumerated=enumerated,
+        said=lambda text: Markup(said_html(text)),  # noqa: S704 (it is made from the words, with everything else escaped)
     )
     return made
 

@@ -40,7 +40,7 @@ class Site:
 def make_site(services: Services) -> Site:
     """Return the site built on these services."""
     assets = Assets(_HERE / "static")
-    desk = Desk(services, Gate(services), environment(_HERE / "templates", assets.url))
+    desk = Desk(services, Gate(services), environment(_HERE / "templates", assets.url, services.said_html))
     return Site(
         routes=[*assets.routes(), *PublicPages(desk).routes(), *panel_routes(desk)],
         middlewares=[Mishaps(desk).middleware],

@@ -29,6 +29,7 @@ from bot.samples import create_samples
 from bot.server import MOST_BODY_BYTES, LocalDoor, add_routes
 from bot.settings import Settings
 from bot.talk import AccountTranscript, Owners, WebTalk
+from channels.rendering import to_html
 from channels.web import CookieVisitors
 from knowledge import inbox, operators, outbox, schema
 from knowledge.clock import Clock, SystemClock
@@ -180,6 +181,7 @@ class App:
             setup_code=self.setup_code,
             answering=answering.describe(settings),
             is_secure=settings.is_secure,
+            said_html=to_html,
             facts=settings.shown(),
         )
         self._gate = Gate(self.services)
@@ -191,7 +193,8 @@ class App:
         self._stopping.set()
 
     async def close(self) -> None:
-        """Close the indexes and the database."""
+        """Close the model's connections, the indexes and the database."""
+        await self.answerer.close()
         self.recall.close()
         self.database.close()
 

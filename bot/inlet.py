@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic_core import PydanticSerializationError
@@ -10,15 +11,18 @@ from pydantic_core import PydanticSerializationError
 from channels.contract import INBOUND, Inbound, Received
 from channels.errors import NotAccepted
 from knowledge import inbox
+from knowledge.accounts import note_event
 from knowledge.clock import Clock
 from knowledge.conversations import conversation_key
-from knowledge.database import Database
+from knowledge.database import Connection, Database
 from knowledge.errors import StoreUnavailable
 
 OnStep = Callable[[str], None]
 """Called at each named point of a message's path; the chaos tests kill the process there."""
 
 Wake = Callable[[Iterable[str]], None]
+
+_NOTED_FOR = timedelta(seconds=30)
 
 
 class AccountInlet:
@@ -30,15 +34,28 @@ class AccountInlet:
         self._clock = clock
         self._wake = wake
         self._on_step = on_step
+        self._noted_at: datetime | None = None
 
     async def accept(self, received: Sequence[Received], *, cursor: tuple[str, str] | None = None) -> int:
         self._on_step("received")
         events = [_arrived(self._account_id, one) for one in received]
         at = self._clock.now()
+
+        # When an account last heard anything is for people to read: every half minute is often enough.
+        is_news = self._noted_at is None or at - self._noted_at >= _NOTED_FOR
+
+        def store(c: Connection) -> list[inbox.Arrived]:
+            fresh = inbox.store(c, self._account_id, events, at=at, cursor=cursor)
+            if fresh and is_news:
+                note_event(c, self._account_id, at)
+            return fresh
+
         try:
-            fresh = await self._database.write(lambda c: inbox.store(c, self._account_id, events, at=at, cursor=cursor))
+            fresh = await self._database.write(store)
         except StoreUnavailable as error:
             raise NotAccepted("The event could not be stored; it must be delivered again.") from error
+        if fresh and is_news:
+            self._noted_at = at
         self._on_step("stored")
         self._wake({event.conversation_key for event in fresh if event.state == "pending"})
         return len(fresh)

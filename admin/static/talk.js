@@ -335,18 +335,23 @@ function comeIn(form) {
     button.disabled = true;
     status.textContent = "One moment…";
     try {
+      const before = await lastId(form.dataset.invitation);
       const response = await fetch(form.action, {
         method: "POST",
         headers: { "Content-Type": "application/json", Accept: "application/json" },
         body: JSON.stringify({ token: form.elements.token.value }),
       });
       if (!response.ok) throw new Error("refused");
-      for (let tries = 0; tries < 15; tries += 1) {
-        await new Promise((resolve) => setTimeout(resolve, 700));
+      for (let tries = 0; tries < 20; tries += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        // Whoever is not let in is told so, as whoever is gets greeted: then there is nothing more to wait for.
+        const isDecided = (await lastId(form.dataset.invitation)) !== before;
         const page = await (await fetch(form.dataset.invitation, { headers: { Accept: "text/html" } })).text();
-        if (!page.includes('id="composer"')) continue;
-        location.replace(form.dataset.invitation);
-        return;
+        if (page.includes('id="composer"')) {
+          location.replace(form.dataset.invitation);
+          return;
+        }
+        if (isDecided) break;
       }
       location.replace(`${form.dataset.invitation}?refused=1`);
     } catch {
@@ -354,4 +359,11 @@ function comeIn(form) {
       button.disabled = false;
     }
   });
+}
+
+async function lastId(address) {
+  const response = await fetch(`${address}/messages`, { headers: { Accept: "application/json" } });
+  if (!response.ok) return 0;
+  const ours = (await response.json()).messages.filter((message) => message.is_ours);
+  return Math.max(0, ...ours.map((message) => message.id));
 }

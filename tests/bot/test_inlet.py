@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bot.inlet import AccountInlet
 from channels.contract import INBOUND, Chat, Inbound, Reaction, Received, Sender, Text
 from channels.errors import NotAccepted
 from knowledge import inbox
-from knowledge.accounts import create_account
+from knowledge.accounts import account, create_account
 from knowledge.database import Connection
 from knowledge.secrets import SecretBox
 from knowledge.tables import Inbox
@@ -58,6 +59,21 @@ async def test_what_is_accepted_is_stored_before_anybody_is_woken(
     stored = await spine.database.read(rows)
     assert [row.state for row in stored] == ["pending", "pending"]
     assert woken.keys == [stored[0].conversation_key]
+
+
+async def test_an_account_knows_when_it_last_heard_anything(spine: Spine, inlet: AccountInlet) -> None:
+    async def heard_at() -> datetime | None:
+        return (await spine.database.read(lambda c: account(c, spine.account_id))).last_event_at
+
+    assert await heard_at() is None
+    first, said = spine.clock.now(), spine.said("Hello")
+    await inlet.accept([received(said)])
+    assert await heard_at() == first
+    await spine.clock.advance(40)
+    await inlet.accept([received(said)])  # no news
+    assert await heard_at() == first
+    await inlet.accept([received(spine.said("Are you there?"))])
+    assert await heard_at() == spine.clock.now()
 
 
 async def test_the_same_event_again_is_no_news(spine: Spine, inlet: AccountInlet, woken: Woken) -> None:
