@@ -26,6 +26,18 @@ PATIENCE_S = 60.0
 
 _LOOK_S = 0.05
 
+CHAT = """\
+14/03/2021, 18:02 - Messages and calls are end-to-end encrypted. No one outside of this chat can read them.
+14/03/2021, 18:02 - Iria: Grandpa, where did you learn to dance?
+14/03/2021, 18:05 - Anselmo Rey: I learnt to dance in the hayloft of my aunt Casilda, with a broom for a partner.
+14/03/2021, 18:06 - Iria: And the clarinet?
+14/03/2021, 18:09 - Anselmo Rey: The clarinet I bought in Ourense with my first wages from the sawmill.
+15/03/2021, 09:30 - Iria: What did the doctor say?
+15/03/2021, 09:41 - Anselmo Rey: The doctor says my left knee will not see another winter on skis.
+"""
+CLARINET, DANCE, KNEE = "with my first wages from the sawmill", "with a broom for a partner", "my left knee"
+"""Words of the chat that answer a question about it."""
+
 
 class House:
     """The data folder of one server. What changes it is called while no server runs."""

@@ -15,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.journeys.browsing import launch, window, wrong_with
-from tests.journeys.house import PATIENCE_S, at_rest, until
+from tests.journeys.house import CHAT, CLARINET, DANCE, KNEE, PATIENCE_S, at_rest, until
 from tests.platforms.server import Server
 from tests.platforms.telegram import Telegram
 
@@ -26,16 +26,6 @@ expect.set_options(timeout=PATIENCE_S * 1000)
 GRANDMOTHER, BAKERY = "Avelina Souto", "Tres Lunas"
 PASSWORD = "three plain words"
 ANSELMO = "/admin/personas/anselmo-rey"
-CHAT = """\
-14/03/2021, 18:02 - Messages and calls are end-to-end encrypted. No one outside of this chat can read them.
-14/03/2021, 18:02 - Iria: Grandpa, where did you learn to dance?
-14/03/2021, 18:05 - Anselmo Rey: I learnt to dance in the hayloft of my aunt Casilda, with a broom for a partner.
-14/03/2021, 18:06 - Iria: And the clarinet?
-14/03/2021, 18:09 - Anselmo Rey: The clarinet I bought in Ourense with my first wages from the sawmill.
-15/03/2021, 09:30 - Iria: What did the doctor say?
-15/03/2021, 09:41 - Anselmo Rey: The doctor says my left knee will not see another winter on skis.
-"""
-CLARINET, DANCE, KNEE = "with my first wages from the sawmill", "with a broom for a partner", "my left knee"
 
 
 @dataclass
@@ -59,7 +49,7 @@ class Town:
         return window(self.browser, self.server.url, storage_state=self.signed_in)
 
     async def picture(self, page: Page, name: str) -> None:
-        """Keep how a page looks, where MEMORAS_PICTURES names a folder for it."""
+        """Keep how a page looks, where PICTURES names a folder for it."""
         if self.pictures is None:
             return
         for width, height in ((1440, 900), (390, 844)):
@@ -72,7 +62,7 @@ class Town:
 
 
 def _pictures() -> Path | None:
-    return Path(os.environ["MEMORAS_PICTURES"]) if "MEMORAS_PICTURES" in os.environ else None
+    return Path(os.environ["PICTURES"]) if "PICTURES" in os.environ else None
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
