@@ -108,6 +108,20 @@ class Form:
             return default
         return int(value)
 
+    def seconds(self, name: str, *, most: float) -> float | None:
+        """Return a number of seconds from 0 to `most`, None when the field is empty."""
+        value = tidy((self._values.get(name) or [""])[0]).strip().replace(",", ".")
+        if not value:
+            return None
+        try:
+            found = float(value)
+        except ValueError:
+            found = -1.0
+        if not 0 <= found <= most:
+            self.errors[name] = f"Please give a number of seconds from 0 to {most:g}, or leave it empty."
+            return None
+        return found
+
     def is_ticked(self, name: str) -> bool:
         """Return whether a box was ticked."""
         return bool(self._values.get(name))

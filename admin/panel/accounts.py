@@ -29,6 +29,8 @@ class AccountPages:
             web.get(base, self.listing),
             web.get(base + "/connect/{channel}", self.show_form),
             web.post(base + "/connect/{channel}", self.connect),
+            web.get(base + "/{account_id}/pace", self.show_pace),
+            web.post(base + "/{account_id}/pace", self.set_pace),
             web.post(base + "/{account_id}/check", self.check),
             web.post(base + "/{account_id}/switch", self.switch),
             web.post(base + "/{account_id}/remove", self.remove),
@@ -78,6 +80,30 @@ class AccountPages:
         words = f"{check.summary} {check.next_step}".strip()
         return await self._desk.done(request, _address(persona), words, kind="good" if check.is_ok else "bad")
 
+    async def show_pace(self, request: web.Request) -> web.Response:
+        """Show how long an account waits for somebody to finish."""
+        await self._desk.gate.need(request, "owner")
+        persona, account = await self._account(request)
+        values = {"quiet_s": _seconds(account.quiet_s), "burst_s": _seconds(account.burst_s)}
+        return await self._pace(request, persona, account, values)
+
+    async def set_pace(self, request: web.Request) -> web.Response:
+        """Change how long an account waits for somebody to finish."""
+        form = await self._desk.gate.form(request, "owner")
+        persona, account = await self._account(request)
+        try:
+            quiet_s = form.seconds("quiet_s", most=60)
+            burst_s = form.seconds("burst_s", most=300)
+            form.check()
+        except FormInvalid as error:
+            return await self._pace(request, persona, account, form.values, error)
+        await self._desk.write(
+            lambda c: accounts.update_account(c, account.id, name=account.name, quiet_s=quiet_s, burst_s=burst_s)
+        )
+        if account.state == "on":  # it starts again with its new pace
+            await self._channels.switch(account.id, is_on=True)
+        return await self._desk.done(request, _address(persona), "It waits as you said.")
+
     async def switch(self, request: web.Request) -> web.Response:
         """Start or stop an account."""
         form = await self._desk.gate.form(request, "owner")
@@ -112,6 +138,25 @@ class AccountPages:
             raise PageNotFound("This persona has no such account.")
         return persona, account
 
+    async def _pace(
+        self,
+        request: web.Request,
+        persona: Persona,
+        account: Account,
+        values: dict[str, str],
+        error: FormInvalid | None = None,
+    ) -> web.Response:
+        return await self._desk.panel_page(
+            request,
+            "panel/pace.html",
+            here="accounts",
+            persona=persona,
+            error=error,
+            account=account,
+            title=CHANNELS.get(account.channel, account.channel),
+            values=values,
+        )
+
     async def _form(
         self,
         request: web.Request,
@@ -138,6 +183,10 @@ class AccountPages:
 
 def _address(persona: Persona) -> str:
     return f"/admin/personas/{persona.slug}/accounts"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def _is_needed(field: FormField) -> bool:

@@ -49,6 +49,7 @@ PANEL = (
     ROSA + "/import/{job}",
     ROSA + "/accounts",
     ROSA + "/accounts/connect/telegram",
+    ROSA + "/accounts/{account}/pace",
 )
 
 _TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
@@ -130,6 +131,7 @@ async def test_axe_finds_nothing_in_the_panel(
         await enter(context, stage, address)
         for path in PANEL[part::2]:
             places = {"conversation": known.conversation, "memory": known.memory, "person": known.person}
+            places["account"] = known.account
             await page.goto(path.format(**places, job=known.job))
             found += await check(page)
     assert found == []

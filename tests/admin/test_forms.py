@@ -75,6 +75,8 @@ CASES: list[tuple[str, dict[str, str], dict[str, Any], str]] = [
     (ROSA + "/accounts/connect/telegram", TELEGRAM, {"token": ""}, "token"),
     (ROSA + "/accounts/connect/telegram", TELEGRAM, {"token": "no colon"}, "token"),
     (ROSA + "/accounts/connect/telegram", TELEGRAM, {"receiving": "pigeons"}, "receiving"),
+    (ROSA + "/accounts/{account}/pace", {}, {"quiet_s": "soon"}, "quiet_s"),
+    (ROSA + "/accounts/{account}/pace", {}, {"burst_s": "301"}, "burst_s"),
     ("/admin/operators", OPERATOR, {"name": ""}, "name"),
     ("/admin/operators", OPERATOR, {"name": "The Owner"}, "name"),
     ("/admin/operators", OPERATOR, {"role": "king"}, "role"),
@@ -89,7 +91,7 @@ async def test_a_field_that_is_wrong_is_said_beside_it(
     path: str, right: dict[str, str], changed: dict[str, Any], field: str, owner: Visitor, known: Known
 ) -> None:
     fields = {**right, **changed}
-    page = await owner.post(path.format(memory=known.memory, person=known.person), fields)
+    page = await owner.post(path.format(memory=known.memory, person=known.person, account=known.account), fields)
     assert page.status == 422
     assert list(wrong(page)) == [field]
     assert PASSWORD not in page.text
@@ -246,6 +248,20 @@ async def test_an_invitation_is_taken_back(owner: Visitor, known: Known) -> None
     page = await owner.post(f"{ROSA}/people/invitations/{known.invitation}/revoke")
     assert "Taken back" in page.text
     assert ">taken back<" in page.text
+
+
+async def test_how_long_an_account_waits_is_set_and_set_back(owner: Visitor, stage: Stage, known: Known) -> None:
+    async def pace() -> tuple[float | None, float | None]:
+        found = await stage.database.read(lambda c: accounts.account(c, known.account))
+        return found.quiet_s, found.burst_s
+
+    path = f"{ROSA}/accounts/{known.account}/pace"
+    page = await owner.post(path, {"quiet_s": "2,5", "burst_s": "20"})
+    assert "It waits as you said." in page.text
+    assert await pace() == (2.5, 20.0)
+    assert 'value="2.5"' in (await owner.get(path)).text
+    await owner.post(path, {"quiet_s": "", "burst_s": ""})
+    assert await pace() == (None, None)
 
 
 async def test_an_account_is_connected_checked_switched_and_removed(owner: Visitor, stage: Stage, known: Known) -> None:
