@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agents.asking import Asked, asked, in_other_words
 from agents.evidence import Quote, is_recipe, quotes
@@ -32,12 +32,16 @@ class Search:
 
 @dataclass(slots=True)
 class Findings:
-    """What was found for one turn: the person's own tellings, and the persona's sentences with their support."""
+    """What was found for one turn: the person's own tellings, and the persona's sentences with their support.
+
+    Where several questions were asked, `parts` hold what was found for each.
+    """
 
     asked: Asked | None = None
     quotes: list[Quote] = field(default_factory=list)
     told: list[Recalled] = field(default_factory=list)
     searches: list[Search] = field(default_factory=list)
+    parts: list[Findings] = field(default_factory=list)
 
     @property
     def memories(self) -> list[Recalled]:
@@ -50,7 +54,14 @@ async def find(recall: Recall, turn: Turn, reading: Reading, language: str) -> F
     findings = Findings()
     if reading.aim in ("you_told", "mine", "know_me"):
         await _find_told(recall, turn, reading, language, findings)
-    if reading.aim in ("question", "mine", "more", "told"):
+    if reading.several:
+        for question in reading.several:
+            part = Findings()
+            await _find_own(recall, turn, replace(reading, question=question), language, part)
+            findings.parts.append(part)
+            findings.searches += part.searches
+            findings.quotes += part.quotes
+    elif reading.aim in ("question", "mine", "more", "told"):
         await _find_own(recall, turn, reading, language, findings)
     return findings
 

@@ -32,6 +32,8 @@ _LONG = 400
 _BRIEF = 70
 _FEW = 3
 _SHORTEST_KEPT = 12
+    r"\b(?:like|remember|recuerdas?|acuerdas?|lembras?|como (?:era|eran|foi)|comment etait|wie war|com'era)\b"
+)
 _SOON = timedelta(days=2)
 _NEW_TALK = timedelta(hours=6)
 
@@ -89,6 +91,8 @@ class _Composer:
                 return self._quoted(self._unsaid()) or self._not_remembered("not_remembered_more")
             case "question" if self.reading.is_follow_up:
                 return self._quoted(self._unsaid()) or self._not_remembered("not_remembered")
+            case _ if self.findings.parts:
+                return self._each() or self._not_remembered("not_remembered")
             case _:
                 return self._quoted(self._enough()) or self._not_remembered("not_remembered")
 
@@ -100,7 +104,25 @@ class _Composer:
     def _unsaid(self) -> list[Quote]:
         return [quote for quote in self._enough() if not is_repeat(quote.text, _lines(self.ours))]
 
-    def _quoted(self, chosen: Sequence[Quote]) -> Draft | None:
+    def _each(self) -> Draft | None:
+        """Return the answers to several questions, one below the other, without those that are not remembered."""
+        drafts: list[Draft] = []
+        used: set[int] = set()
+        for part in self.findings.parts:
+            fresh = [each for each in part.quotes if each.support >= ENOUGH and each.memory.memory_id not in used]
+            if draft := self._quoted(fresh, opens=not drafts):
+                drafts.append(draft)
+                used.update(draft.memory_ids)
+        if not drafts:
+            return None
+        return Draft(
+            text="\n\n".join(draft.text for draft in drafts),
+            label=drafts[0].label,
+            memory_ids=tuple(memory_id for draft in drafts for memory_id in draft.memory_ids),
+            sources=tuple(source for draft in drafts for source in draft.sources),
+        )
+
+    def _quoted(self, chosen: Sequence[Quote], *, opens: bool = True) -> Draft | None:
         if not chosen:
             return None
         pieces: list[str] = []
@@ -108,7 +130,8 @@ class _Composer:
         best = chosen[0]
         for quote in chosen:
             joins = quote is best or (
-                quote.support >= max(_JOINED, best.support - 0.1) and quote.memory.language == best.memory.language
+                quote.support >= max(_JOINED, best.support - 0.1)
+                and quote.memory.language == best.memory.language
             )
             piece = self._piece(quote)
             if not joins or is_repeat(piece, pieces) or len(" ".join([*pieces, piece])) > _MOST_CHARACTERS:
@@ -121,7 +144,7 @@ class _Composer:
             pieces, used = [best.text], [best.memory]
         text = " ".join(_stopped(piece) for piece in pieces)
         lead = self._lead(best)
-        opening = self._opening()
+        opening = self._opening() if opens else ""
         return Draft(
             text=opening + (f"{lead} {self.words.quoted(text)}" if lead else text),
             label=self.words.say["label"].format(name=self.turn.persona.name),

@@ -20,6 +20,7 @@ _CLAUSE = re.compile(r"[,:–—]\s+")
 _JOINS = frozenset(("and", "y", "e", "et", "und", "ed"))
 _FEW = 5
 _RECENT = 12
+_MOST_QUESTIONS = 3
 _WAVE = "👋"
 
 
@@ -27,7 +28,8 @@ _WAVE = "👋"
 class Reading:
     """What is wanted. `question` is what to look for in the memories; `asked` the person's words without small talk.
 
-    `talk` is the small talk found (empty when there is none), `asks_ai` whether it is asked if this is an AI.
+    `talk` is the small talk found (empty when there is none), `asks_ai` whether it is asked if this is an AI;
+    `several` are the questions, where more than one was asked that can stand alone.
     """
 
     aim: Aim
@@ -37,6 +39,7 @@ class Reading:
     asks_ai: bool = False
     has_greeting: bool = False
     is_follow_up: bool = False
+    several: tuple[str, ...] = ()
 
 
 def read(turn: Turn, language: str) -> Reading:
@@ -71,7 +74,8 @@ def read(turn: Turn, language: str) -> Reading:
     if chief == "back" or _asks(rest, folded, known):
         question, goes_on = _with_before(_questions(rest, language), before, turn, language)
         aim = "mine" if known.mine.search(folded) else "question"
-        return Reading(aim, question, rest, chief, asks_ai, greets, is_follow_up=goes_on)
+        several = () if goes_on or aim == "mine" else _several(rest, language)
+        return Reading(aim, question, rest, chief, asks_ai, greets, is_follow_up=goes_on, several=several)
     return Reading("told", rest, rest, chief, asks_ai, greets)
 
 
@@ -124,10 +128,20 @@ def _asks(rest: str, folded: str, known: Phrases) -> bool:
 
 def _questions(rest: str, language: str) -> str:
     """Return what is asked without what is told around it, when the question can stand alone."""
-    asked = " ".join(
-        sentence for sentence in _sentences(rest) if _asks(sentence, fold(sentence).lstrip("¿¡ "), phrases(language))
-    )
+    asked = " ".join(_asking(rest, language))
     return asked if has_topic(asked, language) else rest
+
+
+def _several(rest: str, language: str) -> tuple[str, ...]:
+    """Return the questions of a text one by one, nothing when there is but one or when one leans on another."""
+    found = _asking(rest, language)
+    stand_alone = 1 < len(found) <= _MOST_QUESTIONS and all(has_topic(question, language) for question in found)
+    return tuple(found) if stand_alone and not any(tokens(question)[0] in _JOINS for question in found) else ()
+
+
+def _asking(rest: str, language: str) -> list[str]:
+    known = phrases(language)
+    return [sentence for sentence in _sentences(rest) if _asks(sentence, fold(sentence).lstrip("¿¡ "), known)]
 
 
 def _with_before(asked: str, before: str, turn: Turn, language: str) -> tuple[str, bool]:

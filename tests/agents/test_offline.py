@@ -280,3 +280,15 @@ async def test_a_burst_of_lines_is_one_question(rosa: World) -> None:
 
 def _fields(value: object) -> dict[str, object]:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+async def test_two_questions_at_once_get_both_answers(rosa: World) -> None:
+    await rosa.remember("I learnt to dance in the hayloft of my aunt, with a broom for a partner.")
+    await rosa.remember("The clarinet I bought in Ourense with my first wages from the sawmill.")
+    answer = await ask(rosa, "Where did you buy the clarinet?", "Where did you learn to dance?")
+    assert answer.text == (
+        "The clarinet I bought in Ourense with my first wages from the sawmill.\n\n"
+        "I learnt to dance in the hayloft of my aunt, with a broom for a partner."
+    )
+    half = await ask(rosa, "Where did you buy the clarinet?", "Who was the mayor of Lisbon?")
+    assert half.text == "The clarinet I bought in Ourense with my first wages from the sawmill."
