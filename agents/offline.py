@@ -32,8 +32,6 @@ _LONG = 400
 _BRIEF = 70
 _FEW = 3
 _SHORTEST_KEPT = 12
-    r"\b(?:like|remember|recuerdas?|acuerdas?|lembras?|como (?:era|eran|foi)|comment etait|wie war|com'era)\b"
-)
 _SOON = timedelta(days=2)
 _NEW_TALK = timedelta(hours=6)
 
@@ -130,8 +128,7 @@ class _Composer:
         best = chosen[0]
         for quote in chosen:
             joins = quote is best or (
-                quote.support >= max(_JOINED, best.support - 0.1)
-                and quote.memory.language == best.memory.language
+                quote.support >= max(_JOINED, best.support - 0.1) and quote.memory.language == best.memory.language
             )
             piece = self._piece(quote)
             if not joins or is_repeat(piece, pieces) or len(" ".join([*pieces, piece])) > _MOST_CHARACTERS:
