@@ -6,13 +6,14 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from tests.journeys.browsing import launch, window, wrong_with
 from tests.journeys.house import CHAT, CLARINET, DANCE, KNEE, PATIENCE_S, at_rest, until
@@ -40,11 +41,11 @@ class Town:
     signed_in: Any = None
     pictures: Path | None = field(default_factory=lambda: _pictures())
 
-    def visitor(self, **options: Any) -> Any:
+    def visitor(self, **options: Any) -> AbstractAsyncContextManager[Page]:
         """Open a window of somebody new."""
         return window(self.browser, self.server.url, **options)
 
-    def owner(self) -> Any:
+    def owner(self) -> AbstractAsyncContextManager[Page]:
         """Open a window of the first owner, who is signed in."""
         return window(self.browser, self.server.url, storage_state=self.signed_in)
 
@@ -55,7 +56,7 @@ class Town:
         for width, height in ((1440, 900), (390, 844)):
             for scheme in ("light", "dark"):
                 await page.set_viewport_size({"width": width, "height": height})
-                await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                await page.emulate_media(color_scheme=scheme)
                 await page.screenshot(path=self.pictures / f"{name}-{width}-{scheme}.png")
         await page.set_viewport_size({"width": 1440, "height": 900})
         await page.emulate_media(color_scheme="light")
@@ -162,11 +163,11 @@ async def ask(page: Page, words: str) -> str:
     return await answers(page).last.locator(".bubble").inner_text()
 
 
-def answers(page: Page) -> Any:
+def answers(page: Page) -> Locator:
     return page.locator(".said:not(.mine):not(.draft *)")
 
 
-def lines(page: Page) -> Any:
+def lines(page: Page) -> Locator:
     return page.locator(".said")
 
 
