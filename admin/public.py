@@ -97,10 +97,12 @@ class PublicPages:
 
     async def _knock(self, request: web.Request, slug: str) -> web.Response:
         """Wait a little after an invitation was sent, because it is honoured a moment later; else the closed door."""
+        if "refused" in request.query:
+            return await self._closed(request, slug, is_refused=True)
         has_sent = _is_from_welcome(request.headers.get("Referer", ""), request.path)
         knocks = number(request.query.get("knock"), default=1 if has_sent else 0, most=_MOST_KNOCKS + 1)
         if not knocks:
-            return await self._closed(request, slug, is_refused="refused" in request.query)
+            return await self._closed(request, slug)
         if knocks > _MOST_KNOCKS:
             return await self._closed(request, slug, is_refused=True)
         onward = f"/p/{slug}?knock={knocks + 1}"
