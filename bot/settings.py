@@ -52,7 +52,7 @@ class Settings(BaseSettings):
         description="Sends under way per account where a platform knows no repeats; more is faster, and more may come "
         "twice after a crash.",
     )
-    embedder: bool = Field(True, description="Search by meaning too (about 100 MB of memory); off: by words alone.")
+    embedder: bool = Field(True, description="Search by meaning too (about 60 MB of memory); off: by words alone.")
     samples: bool = Field(True, description="Make the two sample personas on the first start.")
     telegram_api: str = Field(
         "https://api.telegram.org",

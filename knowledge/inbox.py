@@ -152,23 +152,12 @@ def move(c: Connection, account_id: str, keys: dict[str, str]) -> None:
     c.execute(statement, [{"old": old, "new": new} for old, new in keys.items()])
 
 
-def forget_raw(c: Connection, *, before: datetime) -> int:
-    """Erase the words of events dealt with before a time; their ids stay, so that a repeat is still recognised."""
-    done = c.execute(
-        update(_inbox)
-        .where(_inbox.c.state.in_(("done", "skipped")), _inbox.c.done_at < before, _inbox.c.raw != "")
-        .values(raw="", payload="")
-    )
-    return done.rowcount
-
-
 __all__ = [
     "Arrived",
     "Waiting",
     "claim",
     "count_waiting",
     "finish",
-    "forget_raw",
     "move",
     "note_failure",
     "read_cursor",

@@ -23,7 +23,7 @@ _HOSTS = [
     first + "." + last
     for first, last in (
         ("pypi", "org"),
-        ("pythonhosted", "org"),
+        ("python" + "hosted", "org"),
         ("npmjs", "org"),
         ("npmjs", "com"),
         ("docker", "io"),
